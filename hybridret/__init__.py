@@ -1,0 +1,20 @@
+"""Hybrid retrieval for RAG: dense vectors, BM25 and decoded docids, fused, as a LangChain retriever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybridret.langchain import HybridRetriever
+
+__version__ = "0.1.0"
+__all__ = ["HybridRetriever", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports ``HybridRetriever`` when it is first asked for, so that importing the package stays fast."""
+    if name == "HybridRetriever":
+        from hybridret.langchain import HybridRetriever
+
+        return HybridRetriever
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

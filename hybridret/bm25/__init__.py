@@ -1,0 +1,7 @@
+"""Okapi BM25: tokenisers, postings and the retriever."""
+
+from hybridret.bm25.okapi import BM25Okapi
+from hybridret.bm25.retriever import BM25Retriever
+from hybridret.bm25.tokenizer import Tokenizer
+
+__all__ = ["BM25Okapi", "BM25Retriever", "Tokenizer"]

@@ -1,0 +1,220 @@
+"""Inverted lists with exact Okapi weights, growing by segments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from hybridret.types import Arrays, BoolArray, IntArray, ScoreArray
+
+_MOST_SEGMENTS = 8
+_DENSE_SHARE = 8
+
+
+class Segment(NamedTuple):
+    """The postings of a batch of documents, by term.
+
+    Attributes:
+        terms: *Shape:* (n_terms,), int64, ascending term numbers.
+        starts: *Shape:* (n_terms + 1,), int64, where each term's postings start.
+        rows: *Shape:* (n_postings,), int64, ascending within a term.
+        counts: *Shape:* (n_postings,), int64, how often the term occurs in the row.
+    """
+
+    terms: IntArray
+    starts: IntArray
+    rows: IntArray
+    counts: IntArray
+
+    def of(self, term: int) -> tuple[IntArray, IntArray]:
+        """Rows and counts of one term."""
+        at = int(np.searchsorted(self.terms, term))
+        if at == len(self.terms) or self.terms[at] != term:
+            return self.rows[:0], self.counts[:0]
+        span = slice(int(self.starts[at]), int(self.starts[at + 1]))
+        return self.rows[span], self.counts[span]
+
+
+class Postings:
+    """Term statistics of a collection, never changed: growing and shrinking it gives a new object.
+
+    A term is weighed as rank-bm25's ``BM25Okapi`` weighs it, with the same operations in the same order, so that
+    the sums agree bit for bit:
+    ``idf * (tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / mean_length)))`` with
+    ``idf = log(N - df + 0.5) - log(df + 0.5)``, and ``epsilon * mean(idf)`` where that is negative (Trotman et al.,
+    "Improvements to BM25 and Language Models Examined", ADCS 2014). Weights depend on the whole collection,
+    so they are worked out per term when first asked for. A collection whose
+    texts hold no term at all, for which rank-bm25 divides by zero, scores 0.
+
+    Args:
+        k1: Saturation of term counts.
+        b: Strength of the length normalisation, 0 to 1.
+        epsilon: Floor of negative idf values, as a share of the mean idf.
+    """
+
+    def __init__(self, k1: float, b: float, epsilon: float) -> None:
+        self.k1, self.b, self.epsilon = k1, b, epsilon
+        self.vocabulary: dict[str, int] = {}
+        self.segments = [_segment(np.zeros(0), np.zeros(0), np.zeros(0))]
+        self.lengths: IntArray = np.zeros(0, dtype=np.int64)
+        self.alive: BoolArray = np.zeros(0, dtype=np.bool_)
+        self._document_counts: IntArray = np.zeros(0, dtype=np.int64)
+        self._weights_of: dict[str, tuple[IntArray | None, ScoreArray]] = {}
+
+    def appended(self, documents: Iterable[Sequence[str]]) -> Postings:
+        """These rows and further ones, given as terms. The vocabulary is shared and only ever grows."""
+        vocabulary, first = self.vocabulary, len(self.lengths)
+        lengths: list[int] = []
+        terms: list[int] = []
+        rows: list[int] = []
+        counts: list[int] = []
+        for row, document in enumerate(documents, first):
+            frequencies: dict[int, int] = {}
+            for word in document:
+                term = vocabulary.setdefault(word, len(vocabulary))
+                frequencies[term] = frequencies.get(term, 0) + 1
+            lengths.append(len(document))
+            terms += frequencies.keys()
+            counts += frequencies.values()
+            rows += [row] * len(frequencies)
+        segment = _segment(np.array(terms), np.array(rows), np.array(counts))
+        document_counts = np.zeros(len(vocabulary), dtype=np.int64)
+        document_counts[: len(self._document_counts)] = self._document_counts
+        document_counts[segment.terms] += np.diff(segment.starts)
+        grown = self._like(
+            [*self.segments, segment],
+            np.concatenate([self.lengths, np.array(lengths, dtype=np.int64)]),
+            np.concatenate([self.alive, np.ones(len(lengths), dtype=np.bool_)]),
+            document_counts,
+        )
+        return grown._merged() if len(grown.segments) > _MOST_SEGMENTS else grown
+
+    def without(self, rows: IntArray) -> Postings:
+        """These rows with some taken out of the statistics; their numbers stay taken."""
+        dead = np.zeros(len(self.alive), dtype=np.bool_)
+        dead[rows] = True
+        dead &= self.alive
+        document_counts = self._document_counts.copy()
+        for segment in self.segments:
+            gone = np.concatenate([[0], np.cumsum(dead[segment.rows])])
+            document_counts[segment.terms] -= np.diff(gone[segment.starts])
+        return self._like(self.segments, self.lengths, self.alive & ~dead, document_counts)
+
+    def scores(self, query: Iterable[str]) -> ScoreArray:
+        """Scores every row for a query given as terms. *Shape:* (n_rows,), float64; dead rows get 0."""
+        scores = np.zeros(len(self.lengths))
+        for word in query:
+            rows, weights = self._weights(word)
+            if rows is None:
+                scores += weights
+            else:
+                scores[rows] += weights
+        return scores
+
+    def document_count(self, word: str) -> int:
+        """In how many living rows a word occurs."""
+        term = self.vocabulary.get(word, len(self._document_counts))
+        return int(self._document_counts[term]) if term < len(self._document_counts) else 0
+
+    def idf(self, word: str) -> float:
+        """The word's inverse document frequency; 0 for a word that no living row holds."""
+        return float(self._idfs[self.vocabulary[word]]) if self.document_count(word) else 0.0
+
+    def mean_length(self) -> float:
+        """The mean number of terms of the living rows, 0 where there are none."""
+        size = int(self.alive.sum())
+        return int(self.lengths[self.alive].sum()) / size if size else 0.0
+
+    def _weights(self, word: str) -> tuple[IntArray | None, ScoreArray]:
+        """Rows of a word and what it adds to their scores; no rows for a common word: an addend for every row."""
+        cached = self._weights_of.get(word)
+        if cached is not None:
+            return cached
+        term = self.vocabulary.get(word)
+        found = [segment.of(-1 if term is None else term) for segment in self.segments]
+        rows, counts = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
+        if not self.alive.all():
+            counts, rows = counts[self.alive[rows]], rows[self.alive[rows]]
+        weights = self.idf(word) * (counts * (self.k1 + 1) / (counts + self._norms[rows]))
+        entry: tuple[IntArray | None, ScoreArray] = (rows, weights)
+        if len(rows) * _DENSE_SHARE > len(self.lengths):
+            entry = (None, np.zeros(len(self.lengths)))
+            entry[1][rows] = weights
+        self._weights_of[word] = entry
+        return entry
+
+    @cached_property
+    def _norms(self) -> ScoreArray:
+        mean = self.mean_length() or 1.0
+        norms: ScoreArray = self.k1 * (1 - self.b + self.b * self.lengths / mean)
+        return norms
+
+    @cached_property
+    def _raw_idfs(self) -> ScoreArray:
+        """Idf of every term before the floor; ``math.log`` on the distinct counts keeps rank-bm25's bits."""
+        size = int(self.alive.sum())
+        distinct, place = np.unique(self._document_counts, return_inverse=True)
+        logs = [math.log(size - n + 0.5) - math.log(n + 0.5) if n else 0.0 for n in distinct.tolist()]
+        return np.array(logs, dtype=np.float64)[place]
+
+    @cached_property
+    def mean_idf(self) -> float:
+        """The mean idf of the terms in living rows, before the floor, summed in their order; 0 where there are none."""
+        present = self._raw_idfs[self._document_counts > 0]
+        return float(np.add.accumulate(present)[-1] / len(present)) if len(present) else 0.0
+
+    @cached_property
+    def _idfs(self) -> ScoreArray:
+        return np.where(self._raw_idfs < 0, self.epsilon * self.mean_idf, self._raw_idfs)
+
+    def arrays(self) -> Arrays:
+        """Flat arrays from which ``from_arrays`` makes the same postings."""
+        words = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
+        segment = self._merged().segments[0]
+        return {"vocabulary": words, "lengths": self.lengths, "alive": self.alive, **segment._asdict()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, k1: float, b: float, epsilon: float) -> Postings:
+        """Makes postings from what ``arrays`` gave.
+
+        Raises:
+            KeyError, ValueError: The arrays do not fit together.
+        """
+        postings = cls(k1, b, epsilon)
+        words = arrays["vocabulary"].tobytes().decode()
+        postings.vocabulary = {word: term for term, word in enumerate(words.split("\n") if words else [])}
+        postings.lengths, postings.alive = arrays["lengths"], arrays["alive"]
+        segment = Segment(*(arrays[field] for field in Segment._fields))
+        if len(segment.starts) != len(segment.terms) + 1 or len(postings.lengths) != len(postings.alive):
+            raise ValueError("the arrays of the postings do not fit together")
+        postings.segments = [segment]
+        counts = np.concatenate([[0], np.cumsum(postings.alive[segment.rows])])
+        postings._document_counts = np.zeros(len(postings.vocabulary), dtype=np.int64)
+        postings._document_counts[segment.terms] = np.diff(counts[segment.starts])
+        return postings
+
+    def _merged(self) -> Postings:
+        """The same in one segment, without the postings of dead rows."""
+        terms = np.concatenate([np.repeat(segment.terms, np.diff(segment.starts)) for segment in self.segments])
+        rows = np.concatenate([segment.rows for segment in self.segments])
+        counts = np.concatenate([segment.counts for segment in self.segments])
+        kept = self.alive[rows]
+        segment = _segment(terms[kept], rows[kept], counts[kept])
+        return self._like([segment], self.lengths, self.alive, self._document_counts)
+
+    def _like(self, segments: list[Segment], lengths: IntArray, alive: BoolArray, counts: IntArray) -> Postings:
+        postings = Postings(self.k1, self.b, self.epsilon)
+        postings.vocabulary, postings.segments = self.vocabulary, segments
+        postings.lengths, postings.alive, postings._document_counts = lengths, alive, counts
+        return postings
+
+
+def _segment(terms: IntArray, rows: IntArray, counts: IntArray) -> Segment:
+    order = np.argsort(terms, kind="stable")
+    distinct, starts = np.unique(terms[order], return_index=True)
+    starts = np.concatenate([starts, [len(terms)]])
+    return Segment(*(part.astype(np.int64) for part in (distinct, starts, rows[order], counts[order])))

@@ -1,0 +1,41 @@
+"""Settings of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hybridret.errors import InputError
+
+DEFAULT_WEIGHTS = {"dense": 0.5, "bm25": 0.5, "docid": 0.0}
+
+
+@dataclass(frozen=True)
+class Config:
+    """How an index is built and searched; a bundle stores it.
+
+    Attributes:
+        index: The FAISS index: ``flat`` (exact), ``hnsw`` or ``ivfpq``.
+        language: Snowball language of the BM25 stemmer, ``none`` for none.
+        docid_levels: Codes in a docid, one byte each at up to 256 codes a level.
+        docid_codes: Size of each level's codebook; fewer where the collection is small.
+        depth: Candidates that each retriever contributes to the fusion.
+        fusion: The fusion rule: ``convex`` or ``rrf``.
+        weights: Weight of each retriever in the fusion.
+        seed: Seed of everything random.
+    """
+
+    index: str = "flat"
+    language: str = "english"
+    docid_levels: int = 16
+    docid_codes: int = 256
+    depth: int = 100
+    fusion: str = "convex"
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("docid_levels", "docid_codes", "depth"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number from 1 up, not {value!r}")

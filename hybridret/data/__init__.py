@@ -1,0 +1,1 @@
+"""Reading corpora, queries and judgements; the built-in collection."""

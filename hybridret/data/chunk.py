@@ -1,0 +1,41 @@
+"""Splitting long documents into chunks that know their parent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hybridret.types import Document
+
+CHUNK_CHARACTERS = 1000
+OVERLAP_CHARACTERS = 100
+
+
+def chunk_documents(documents: Iterable[Document], markdown: bool = False) -> Iterator[Document]:
+    """Splits documents at paragraphs, lines, sentences or words, whichever keeps a chunk under 1,000 characters.
+
+    Args:
+        documents: What to split.
+        markdown: Whether headings and code fences are preferred places.
+
+    Yields:
+        A document that fits as it is; else its chunks, with ids ``PARENT#0``, ``PARENT#1`` and so on, and the
+        parent's id and the chunk's number in the metadata ``parent`` and ``chunk``.
+    """
+    from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
+
+    separators = (
+        RecursiveCharacterTextSplitter.get_separators_for_language(Language.MARKDOWN)
+        if markdown
+        else ["\n\n", "\n", ". ", "。", " ", ""]
+    )
+    splitter = RecursiveCharacterTextSplitter(
+        separators, chunk_size=CHUNK_CHARACTERS, chunk_overlap=OVERLAP_CHARACTERS, is_separator_regex=markdown
+    )
+    for document in documents:
+        chunks = splitter.split_text(document.text)
+        if len(chunks) < 2:
+            yield document
+        else:
+            for number, text in enumerate(chunks):
+                metadata = {**document.metadata, "parent": document.doc_id, "chunk": number}
+                yield Document(f"{document.doc_id}#{number}", text, metadata)

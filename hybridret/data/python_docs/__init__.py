@@ -1,0 +1,1 @@
+"""The built-in collection: Python's own documentation and questions about it."""

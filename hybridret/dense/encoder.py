@@ -1,0 +1,166 @@
+"""Text encoders: a sentence-transformers model, or any LangChain Embeddings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybridret.errors import InputError, ModelError
+from hybridret.models import DEFAULT_MODEL, Prompts, choose_prompts, fast_dtype, load_model
+from hybridret.types import Encoder, FloatArray, IntArray, Progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_BATCH = 32
+_SLAB = 1024
+
+
+class TransformerEncoder:
+    """A sentence-transformers bi-encoder with prompts, run in the precision that is fastest on its device.
+
+    Args:
+        model: The model in full precision; it is kept as it is, and encoding uses a copy where precision differs.
+        name: What the bundle's manifest calls it.
+        prompts: Texts before queries and documents.
+    """
+
+    def __init__(self, model: SentenceTransformer, name: str, prompts: Prompts) -> None:
+        self.name, self.prompts = name, prompts
+        self._original = model
+
+    @cached_property
+    def model(self) -> SentenceTransformer:
+        """The model that encodes, in the fastest precision."""
+        dtype = fast_dtype(self._original.device)
+        if self._original.dtype == dtype:
+            return self._original
+        return copy.deepcopy(self._original).to(dtype).eval()
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The model's window in tokens, prompts and special tokens included."""
+        return self._original.max_seq_length
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        """Encodes queries in one pass. *Shape:* (n_queries, dimension), float32, unit length."""
+        return self._encode(list(texts), self.prompts.query)
+
+    def encode_documents(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+        """Encodes documents, the longest first. *Shape:* (n_documents, dimension), float32, unit length."""
+        order = sorted(range(len(texts)), key=lambda position: -len(texts[position]))
+        slabs = []
+        for start in range(0, len(order), _SLAB):
+            slabs.append(
+                self._encode([texts[position] for position in order[start : start + _SLAB]], self.prompts.document)
+            )
+            if progress is not None:
+                progress("encoding", min(start + _SLAB, len(order)), len(order))
+        vectors = np.concatenate(slabs)
+        result = np.empty_like(vectors)
+        result[order] = vectors
+        return result
+
+    def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:
+        """Counts the tokens that the window cuts off each text. *Shape:* (n_texts,), int64."""
+        window = self.max_tokens
+        if window is None or not texts:
+            return np.zeros(len(texts), dtype=np.int64)
+        prompted = [self.prompts.document + text for text in texts]
+        tokens = self._original.tokenizer(prompted, truncation=False, verbose=False)["input_ids"]
+        return np.array([max(0, len(ids) - window) for ids in tokens], dtype=np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Writes the model in full precision, with its prompts, as ``SentenceTransformer(folder)`` loads it."""
+        prompts = dict(self._original.prompts)
+        self._original.prompts = {**prompts, "query": self.prompts.query, "document": self.prompts.document}
+        try:
+            self._original.save(str(folder), create_model_card=False, safe_serialization=True)
+        finally:
+            self._original.prompts = prompts
+
+    def _encode(self, texts: list[str], prompt: str) -> FloatArray:
+        vectors = self.model.encode(texts, prompt=prompt, batch_size=_BATCH, show_progress_bar=False)
+        return _unit_length(np.asarray(vectors, dtype=np.float32))
+
+
+class EmbeddingsEncoder:
+    """Any LangChain ``Embeddings``. It stays the caller's: a bundle names it but cannot hold it.
+
+    Args:
+        embeddings: The object that embeds.
+    """
+
+    def __init__(self, embeddings: Any) -> None:
+        self._embeddings = embeddings
+        self.name = f"langchain:{type(embeddings).__name__}"
+        self.max_tokens: int | None = None
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        """Encodes queries. *Shape:* (n_queries, dimension), float32, unit length."""
+        return _unit_length(np.array([self._embeddings.embed_query(text) for text in texts], dtype=np.float32))
+
+    def encode_documents(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+        """Encodes documents. *Shape:* (n_documents, dimension), float32, unit length."""
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), _SLAB):
+            vectors += self._embeddings.embed_documents(list(texts[start : start + _SLAB]))
+            if progress is not None:
+                progress("encoding", len(vectors), len(texts))
+        return _unit_length(np.array(vectors, dtype=np.float32))
+
+    def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:
+        """Zeros: the window of a foreign model is not known."""
+        return np.zeros(len(texts), dtype=np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Saves nothing: loading the bundle takes the same embeddings again."""
+
+
+def make_encoder(
+    model: Any = None,
+    *,
+    task: str | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+) -> Encoder:
+    """Makes an encoder of whatever the user calls an embedding model.
+
+    Args:
+        model: A folder, a hub id, a ``SentenceTransformer`` or a LangChain ``Embeddings``; None: the default model.
+        task: A task of ``hybridret.models.TASK_PROMPTS``, for models with prompts.
+        query_prompt: Text before queries, instead of the model's or the task's.
+        document_prompt: Text before documents.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        InputError: The task is unknown or the object is no embedding model.
+    """
+    if model is None or isinstance(model, str | Path):
+        name = DEFAULT_MODEL if model is None else str(model)
+        model = load_model(name)
+    elif hasattr(model, "encode_query"):
+        name = str(model.model_card_data.base_model or "SentenceTransformer")
+    elif hasattr(model, "embed_query") and hasattr(model, "embed_documents"):
+        if task is not None or query_prompt is not None or document_prompt is not None:
+            raise InputError("prompts cannot be given for LangChain Embeddings: they have their own")
+        return EmbeddingsEncoder(model)
+    else:
+        raise ModelError(f"a {type(model).__name__} is no embedding model; give a folder, a hub id or an object")
+    return TransformerEncoder(model, name, choose_prompts(name, model.prompts, task, query_prompt, document_prompt))
+
+
+def _unit_length(vectors: FloatArray) -> FloatArray:
+    if not np.isfinite(vectors).all():
+        raise ModelError("the embedding model returned a value that is not a finite number")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    result: FloatArray = vectors / np.where(norms > 0, norms, 1.0)
+    return result

@@ -1,0 +1,134 @@
+"""The dense retriever of an index: exact or approximate search over unit vectors with FAISS."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybridret.errors import InputError
+from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run, ScoreArray
+
+if TYPE_CHECKING:
+    import faiss
+
+INDEX_KINDS = ("flat", "hnsw", "ivfpq")
+_HNSW_LINKS, _HNSW_EF = 32, 128
+_PROBED_SHARE, _BYTES_PER_CODE = 8, 48
+_RESCORED = 4
+
+
+class DenseRetriever:
+    """Ranks rows by cosine similarity.
+
+    ``flat`` compares with every vector; ``hnsw`` (Malkov and Yashunin, 2016) and ``ivfpq`` (Jégou et al., 2011)
+    compare with some, for larger collections. Whatever finds the candidates, their scores are exact.
+
+    Args:
+        vectors: *Shape:* (n_rows, dimension), float32, unit length.
+        kind: One of ``INDEX_KINDS``.
+
+    Raises:
+        InputError: The kind is unknown, or the collection too small for it.
+    """
+
+    def __init__(self, vectors: FloatArray, kind: str = "flat") -> None:
+        if kind not in INDEX_KINDS:
+            raise InputError(f"unknown index kind {kind!r}; known are {', '.join(INDEX_KINDS)}")
+        self.kind = kind
+        self.vectors = vectors
+        self._lock = Lock()
+        self._faiss_index: faiss.Index | None = None
+
+    @property
+    def index(self) -> Any:
+        """The FAISS index; made when first needed. Retrievers grown from this one share it and may have added rows."""
+        with self._lock:
+            if self._faiss_index is None:
+                self._faiss_index = _make_index(self.vectors, self.kind)
+            return self._faiss_index
+
+    def appended(self, vectors: FloatArray) -> DenseRetriever:
+        """A retriever over these rows and the given ones after them. *Shape:* (n_new, dimension)."""
+        if not len(self.vectors):
+            return DenseRetriever(vectors, self.kind)
+        grown = DenseRetriever(np.concatenate([self.vectors, vectors]), self.kind)
+        if self._faiss_index is not None and self._faiss_index.ntotal == len(self.vectors):
+            grown._lock, grown._faiss_index = self._lock, self._faiss_index
+            with self._lock:
+                self._faiss_index.add(vectors)
+        return grown
+
+    def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
+        """Finds the k nearest rows of each query. *Shapes:* allowed (n_rows,), None for all; ties (n_rows,)."""
+        n_rows = len(self.vectors)
+        n_allowed = n_rows if allowed is None else int(allowed.sum())
+        k = min(k, n_allowed)
+        if k == 0:
+            return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in queries.texts]
+        found = self._candidates(queries.vectors, k, allowed)
+        if (found >= 0).sum(axis=1).min() < k:
+            rows = np.arange(n_rows) if allowed is None else np.flatnonzero(allowed)
+            found = np.broadcast_to(rows, (len(found), n_allowed))
+        return [
+            self._ranked(vector, rows[rows >= 0], k, ties) for vector, rows in zip(queries.vectors, found, strict=True)
+        ]
+
+    def _candidates(self, vectors: FloatArray, k: int, allowed: BoolArray | None) -> IntArray:
+        """Rows that FAISS finds, -1 where it finds no more. *Shape:* (n_queries, at least k)."""
+        import faiss
+
+        index = self.index
+        if allowed is None and index.ntotal > len(self.vectors):
+            allowed = np.ones(len(self.vectors), dtype=np.bool_)
+        selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        wanted = k if self.kind == "flat" else min(_RESCORED * k, len(self.vectors))
+        with self._lock:
+            _, found = index.search(vectors, wanted, params=_search_parameters(index, self.kind, selector))
+        rows: IntArray = found
+        return rows
+
+    def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:
+        """Scores given rows of each query by cosine similarity."""
+        return [self._cosines(vector, wanted) for vector, wanted in zip(queries.vectors, rows, strict=True)]
+
+    def _ranked(self, vector: FloatArray, rows: IntArray, k: int, ties: IntArray) -> Run:
+        scores = self._cosines(vector, rows)
+        order = np.lexsort((ties[rows], -scores))[:k]
+        return Run(rows[order], scores[order])
+
+    def _cosines(self, vector: FloatArray, rows: IntArray) -> ScoreArray:
+        """Cosines by one summation order, so that a row's score does not depend on what else is scored."""
+        return np.einsum("nd,d->n", self.vectors[rows], vector).astype(np.float64)
+
+
+def _make_index(vectors: FloatArray, kind: str) -> Any:
+    import faiss
+
+    n, dimension = vectors.shape
+    if kind == "flat":
+        index = faiss.IndexFlatIP(dimension)
+    elif kind == "hnsw":
+        index = faiss.IndexHNSWFlat(dimension, _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = _HNSW_EF
+    else:
+        n_lists = max(1, int(np.sqrt(n)))
+        if n < 39 * 256:
+            raise InputError(f"an ivfpq index needs at least {39 * 256} documents to train on, not {n}; use flat")
+        n_parts = max(part for part in range(1, _BYTES_PER_CODE + 1) if dimension % part == 0)
+        quantizer = faiss.IndexFlatIP(dimension)
+        index = faiss.IndexIVFPQ(quantizer, dimension, n_lists, n_parts, 8, faiss.METRIC_INNER_PRODUCT)
+        index.train(vectors)
+    index.add(vectors)
+    return index
+
+
+def _search_parameters(index: Any, kind: str, selector: Any) -> Any:
+    import faiss
+
+    if kind == "hnsw":
+        return faiss.SearchParametersHNSW(sel=selector, efSearch=_HNSW_EF)
+    if kind == "ivfpq":
+        return faiss.SearchParametersIVF(sel=selector, nprobe=max(1, index.nlist // _PROBED_SHARE))
+    return None if selector is None else faiss.SearchParameters(sel=selector)

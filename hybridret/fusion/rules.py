@@ -1,0 +1,81 @@
+"""Fusion rules: pure functions over one query's candidates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hybridret.errors import InputError
+from hybridret.types import RETRIEVERS, IntArray, ScoreArray
+
+RRF_CONSTANT = 60
+
+
+def reciprocal_rank(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """Reciprocal rank fusion: the sum of ``weight / (60 + rank)`` over the retrievers that ranked a candidate.
+
+    Cormack et al., "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.
+
+    Args:
+        scores: *Shape:* (n_retrievers, n_candidates), float64; not looked at.
+        ranks: *Shape:* (n_retrievers, n_candidates), int64, from 1; 0 where the retriever did not return it.
+        weights: *Shape:* (n_retrievers,), float64.
+
+    Returns:
+        *Shape:* (n_candidates,), float64.
+    """
+    fused: ScoreArray = np.where(ranks > 0, weights[:, None] / (RRF_CONSTANT + ranks), 0.0).sum(axis=0)
+    return fused
+
+
+def convex(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """Convex sum of scores, each retriever's brought to [0, 1] by its minimum and maximum over the candidates.
+
+    Bruch et al., "An Analysis of Fusion Functions for Hybrid Retrieval", TOIS 2023, section 4. A retriever that gives
+    all candidates one score adds 0.
+
+    Args:
+        scores: *Shape:* (n_retrievers, n_candidates), float64, true scores also where a retriever did not return
+            the candidate.
+        ranks: *Shape:* (n_retrievers, n_candidates), int64; not looked at.
+        weights: *Shape:* (n_retrievers,), float64, summing to 1.
+
+    Returns:
+        *Shape:* (n_candidates,), float64, in [0, 1].
+    """
+    if not scores.shape[1]:
+        return np.zeros(0)
+    low = scores.min(axis=1, keepdims=True)
+    span = scores.max(axis=1, keepdims=True) - low
+    fused: ScoreArray = weights @ ((scores - low) / np.where(span > 0, span, 1.0))
+    return fused
+
+
+RULES = {"convex": convex, "rrf": reciprocal_rank}
+
+
+def check_weights(weights: Mapping[str, float], retrievers: Sequence[str]) -> ScoreArray:
+    """Normalises the weights of the retrievers that take part.
+
+    Args:
+        weights: By retriever; one that is not named weighs 0.
+        retrievers: Those that take part.
+
+    Returns:
+        *Shape:* (n_retrievers,), float64, summing to 1; equal weights where all that take part weigh 0.
+
+    Raises:
+        InputError: A weight is negative or not finite, or names no retriever.
+    """
+    for name, weight in weights.items():
+        if name not in RETRIEVERS:
+            raise InputError(f"weight for unknown retriever {name!r}; known are {', '.join(RETRIEVERS)}")
+        if not isinstance(weight, int | float) or not math.isfinite(weight) or weight < 0:
+            raise InputError(f"the weight of {name} must be a number from 0 up, not {weight!r}")
+    taken = np.array([float(weights.get(name, 0.0)) for name in retrievers])
+    if not taken.any():
+        taken[:] = 1.0
+    normalised: ScoreArray = taken / taken.sum()
+    return normalised

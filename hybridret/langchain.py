@@ -1,0 +1,310 @@
+"""The LangChain face of the package: a retriever and document index in one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document as LangChainDocument
+from langchain_core.indexing import UpsertResponse
+from langchain_core.indexing.base import DeleteResponse, DocumentIndex
+from langchain_core.retrievers import LangSmithRetrieverParams
+from langchain_core.runnables import RunnableConfig, run_in_executor
+from langchain_core.runnables.config import get_config_list
+from pydantic import ConfigDict, Field
+
+from hybridret.config import Config
+from hybridret.data.chunk import chunk_documents
+from hybridret.data.clean import clean_documents
+from hybridret.dense import make_encoder
+from hybridret.errors import HybridretError, InputError
+from hybridret.hybrid import HybridIndex
+from hybridret.types import RETRIEVERS, Document, Hit, Progress
+
+_ENCODER_SETTINGS = ("task", "query_prompt", "document_prompt")
+_PER_CALL = ("k", "filter", "weights", "min_score", "diversity")
+
+
+class HybridRetriever(DocumentIndex):
+    """Retrieves documents by dense vectors, BM25 and decoded docids, fused.
+
+    Make one with ``from_texts``, ``from_documents`` or ``load``. A document's metadata comes back as a copy with two
+    more entries: ``score``, and ``hybridret``: per retriever its rank and score.
+
+    Example:
+        >>> retriever = HybridRetriever.from_texts(["cats purr", "dogs bark"], ids=["cat", "dog"])
+        >>> [document.id for document in retriever.invoke("which animal purrs?", k=1)]
+        ['cat']
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    index: HybridIndex = Field(exclude=True, repr=False)
+    """The pipeline underneath."""
+    k: int = Field(default=4, ge=1)
+    """How many documents an answer has."""
+    filter: dict[str, Any] | None = None
+    """Field to value: only documents whose metadata match are found."""
+    weights: dict[str, float] | None = None
+    """Weights of dense, bm25 and docid in the fusion, instead of the index's."""
+    min_score: float | None = None
+    """Documents whose fused score is below it are left out."""
+    diversity: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Maximal marginal relevance: from 0, by score alone, to 1, by unlikeness to the documents before alone."""
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        metadatas: Iterable[dict[str, Any]] | None = None,
+        ids: Iterable[str] | None = None,
+        *,
+        path: str | Path | None = None,
+        embedding_model: Any = None,
+        chunk: bool = False,
+        progress: Progress | None = None,
+        **config: Any,
+    ) -> HybridRetriever:
+        """Indexes texts.
+
+        Args:
+            texts: The texts, read once; may be none, for documents to come.
+            metadatas: One dict a text.
+            ids: One id a text; by default random ones.
+            path: Folder of the bundle to write and open in place, replacing one that lies there; None: in memory.
+            embedding_model: A folder, a hub id, a ``SentenceTransformer`` or a LangChain ``Embeddings``.
+            chunk: Whether texts longer than about 1,000 characters are split.
+            progress: Told how far the work is.
+            **config: Fields of the retriever (``k``, ``filter``, ``weights`` ...), of ``hybridret.config.Config``, and
+                ``task``, ``query_prompt`` and ``document_prompt`` of the encoder.
+
+        Returns:
+            The retriever.
+
+        Raises:
+            InputError: A text, id or setting is at fault, or the numbers of texts, metadatas and ids differ.
+            ModelError: The embedding model cannot be loaded.
+        """
+        listed = list(texts)
+        given = [{}] * len(listed) if metadatas is None else list(metadatas)
+        named = [None] * len(listed) if ids is None else list(ids)
+        if not len(listed) == len(given) == len(named):
+            raise InputError(f"there are {len(listed)} texts, {len(given)} metadatas and {len(named)} ids")
+        documents = [
+            Document(_new_id() if doc_id is None else doc_id, text, dict(metadata or {}))
+            for doc_id, text, metadata in zip(named, listed, given, strict=True)
+        ]
+        encoder_settings = {name: config.pop(name) for name in _ENCODER_SETTINGS if name in config}
+        names = {item.name for item in fields(Config)} - {"weights"}
+        index_settings = {name: config.pop(name) for name in names & set(config)}
+        if unknown := set(config) - set(cls.model_fields):
+            raise InputError(f"unknown setting {sorted(unknown)[0]!r}")
+        index = HybridIndex.build(
+            chunk_documents(clean_documents(documents)) if chunk else documents,
+            make_encoder(embedding_model, **encoder_settings),
+            Config(**index_settings),
+            None if path is None else Path(path),
+            progress,
+        )
+        return cls(index=index, **config)
+
+    @classmethod
+    def from_documents(
+        cls, documents: Iterable[LangChainDocument], *, path: str | Path | None = None, **config: Any
+    ) -> HybridRetriever:
+        """Indexes LangChain documents; those without an id get a random one.
+
+        Args:
+            documents: The documents, read once.
+            path: As in ``from_texts``.
+            **config: As in ``from_texts``.
+
+        Returns:
+            The retriever.
+
+        Raises:
+            InputError, ModelError: As in ``from_texts``.
+        """
+        listed = _documents(documents)
+        texts, metadatas, ids = ([document[field] for document in listed] for field in (1, 2, 0))
+        return cls.from_texts(texts, metadatas, ids, path=path, **config)
+
+    @classmethod
+    def load(cls, path: str | Path, *, embedding_model: Any = None, **settings: Any) -> HybridRetriever:
+        """Opens a bundle in place: a change is durable when its call returns.
+
+        Args:
+            path: The bundle's folder.
+            embedding_model: The model, where the bundle was built with LangChain ``Embeddings``, which it cannot hold.
+            **settings: Fields of the retriever.
+
+        Returns:
+            The retriever.
+
+        Raises:
+            BundleError: There is no bundle, or it is damaged or of a newer schema.
+        """
+        encoder = None if embedding_model is None else make_encoder(embedding_model)
+        return cls(index=HybridIndex.open(Path(path), encoder), **settings)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the index as a bundle; see ``HybridIndex.save``."""
+        self.index.save(Path(path))
+
+    def search(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        retrievers: Sequence[str] = RETRIEVERS,
+    ) -> list[list[Hit]]:
+        """Finds hits without their documents; see ``HybridIndex.search``."""
+        return self.index.search(
+            queries, k, self.filter if filter is None else filter, retrievers, self.weights, self.diversity
+        )
+
+    def explain(self, query: str, doc_id: str) -> dict[str, Any]:
+        """Says why a document is where it is for a query; see ``HybridIndex.explain``."""
+        return self.index.explain(query, doc_id)
+
+    def add_documents(self, documents: Iterable[LangChainDocument], ids: Sequence[str] | None = None) -> list[str]:
+        """Adds documents.
+
+        Args:
+            documents: The documents, read once.
+            ids: One id a document, instead of the documents' own; those without get a random one.
+
+        Returns:
+            The ids.
+
+        Raises:
+            InputError: An id is in the index already, or a document is at fault; nothing was added.
+        """
+        return self.index.add(_documents(documents, ids))
+
+    def upsert(self, items: Sequence[LangChainDocument], /, **kwargs: Any) -> UpsertResponse:
+        """Adds documents, replacing those whose ids are present."""
+        return UpsertResponse(succeeded=self.index.add(_documents(items), replace=True), failed=[])
+
+    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
+        """Deletes documents; ids that are not present are passed over.
+
+        Raises:
+            InputError: No ids were given.
+        """
+        if ids is None:
+            raise InputError("delete needs the ids of the documents to delete")
+        deleted = self.index.delete(ids)
+        return DeleteResponse(num_deleted=len(deleted), succeeded=deleted, num_failed=0, failed=[])
+
+    def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[LangChainDocument]:
+        """The documents of the ids that are present, in the order asked."""
+        return [
+            LangChainDocument(id=document.doc_id, page_content=document.text, metadata=document.metadata)
+            for document in self.index.get(ids)
+        ]
+
+    def batch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[list[LangChainDocument]]:
+        """Answers queries, encoding them in one pass; each is traced as a run of its own."""
+        try:
+            answers = self._answer(inputs, **kwargs)
+        except HybridretError:
+            return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        configs = get_config_list(config, len(inputs))
+        return [
+            self.invoke(text, one, answer=answer, **kwargs)
+            for text, one, answer in zip(inputs, configs, answers, strict=True)
+        ]
+
+    async def abatch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[list[LangChainDocument]]:
+        """Answers queries like ``batch``, off the event loop."""
+        try:
+            answers = await run_in_executor(None, self._answer, inputs, **kwargs)
+        except HybridretError:
+            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        configs = get_config_list(config, len(inputs))
+        return [
+            await self.ainvoke(text, one, answer=answer, **kwargs)
+            for text, one, answer in zip(inputs, configs, answers, strict=True)
+        ]
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        answer: list[LangChainDocument] | None = None,
+        **kwargs: Any,
+    ) -> list[LangChainDocument]:
+        return self._answer([query], **kwargs)[0] if answer is None else answer
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[LangChainDocument]:
+        return await run_in_executor(
+            None, self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **kwargs
+        )
+
+    def _answer(self, queries: Sequence[str], **kwargs: Any) -> list[list[LangChainDocument]]:
+        """Answers queries; keyword arguments stand in for the fields of their names."""
+        kwargs.pop("verbose", None)
+        if unknown := set(kwargs) - set(_PER_CALL):
+            raise InputError(f"unknown argument {sorted(unknown)[0]!r}; known are {', '.join(_PER_CALL)}")
+        asked = {name: getattr(self, name) if kwargs.get(name) is None else kwargs[name] for name in _PER_CALL}
+        min_score = asked.pop("min_score")
+        answers = self.index.search(queries, **asked)
+        if min_score is not None:
+            answers = [[hit for hit in hits if hit.score >= min_score] for hits in answers]
+        found = {document.doc_id: document for document in self.index.documents(list(chain.from_iterable(answers)))}
+        return [[_answered(found[hit.doc_id], hit) for hit in hits if hit.doc_id in found] for hits in answers]
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        params = super()._get_ls_params(**kwargs)
+        model = self.index.model_name
+        provider, _, foreign = model.rpartition(":")
+        return {
+            **params,
+            "ls_vector_store_provider": "faiss",
+            "ls_embedding_provider": provider or "sentence-transformers",
+            "ls_embedding_model": foreign,
+        }
+
+
+def _answered(document: Document, hit: Hit) -> LangChainDocument:
+    details = {name: detail._asdict() for name, detail in hit.details.items()}
+    metadata = {**document.metadata, "score": hit.score, "hybridret": details}
+    return LangChainDocument(id=document.doc_id, page_content=document.text, metadata=metadata)
+
+
+def _documents(documents: Iterable[LangChainDocument], ids: Sequence[str] | None = None) -> list[Document]:
+    listed = list(documents)
+    named = [document.id for document in listed] if ids is None else list(ids)
+    if len(named) != len(listed):
+        raise InputError(f"there are {len(listed)} documents and {len(named)} ids")
+    return [
+        Document(_new_id() if doc_id is None else doc_id, document.page_content, dict(document.metadata))
+        for doc_id, document in zip(named, listed, strict=True)
+    ]
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

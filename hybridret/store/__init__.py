@@ -1,0 +1,7 @@
+"""Documents, metadata and state in SQLite; arrays in checksummed files; one transaction that commits both."""
+
+from hybridret.store.bundle import ArrayFile, Bundle
+from hybridret.store.documents import DocumentStore
+from hybridret.store.filters import Filter
+
+__all__ = ["ArrayFile", "Bundle", "DocumentStore", "Filter"]

@@ -1,0 +1,143 @@
+"""Records and protocols that the parts of the package exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float32]
+ScoreArray: TypeAlias = NDArray[np.float64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+IntArray: TypeAlias = NDArray[np.int64]
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+RETRIEVERS = ("dense", "bm25", "docid")
+"""Names of the retrievers, in the order in which results list them."""
+
+Progress = Callable[[str, int, int], None]
+"""Called as work goes on with a label, the number of items done and their total."""
+
+
+class Document(NamedTuple):
+    """A document as the caller knows it.
+
+    Attributes:
+        doc_id: The caller's id, unique in a corpus.
+        text: What every retriever sees: title, a space, body.
+        metadata: Any further fields; values that JSON can hold.
+    """
+
+    doc_id: str
+    text: str
+    metadata: dict[str, Any]
+
+
+class Detail(NamedTuple):
+    """What one retriever says of a hit.
+
+    Attributes:
+        rank: 1-based place among the retriever's own candidates, None where it did not return the document itself.
+        score: The retriever's own score: cosine (dense), BM25 (bm25), log-probability (docid).
+    """
+
+    rank: int | None
+    score: float
+
+
+class Hit(NamedTuple):
+    """A retrieved document.
+
+    Attributes:
+        doc_id: The caller's id.
+        score: The fused score, or the retriever's own where only one was asked.
+        details: Per retriever that took part: rank and score.
+    """
+
+    doc_id: str
+    score: float
+    details: dict[str, Detail]
+
+
+class Queries(NamedTuple):
+    """A batch of queries after the one encoder pass that dense and docid share.
+
+    Attributes:
+        texts: The queries as asked.
+        vectors: *Shape:* (n_queries, dimension), float32, unit length; empty where no retriever needs them.
+    """
+
+    texts: list[str]
+    vectors: FloatArray
+
+
+class Run(NamedTuple):
+    """One retriever's answer to one query, best first.
+
+    Attributes:
+        rows: *Shape:* (n_hits,), int64, positions of documents inside the index.
+        scores: *Shape:* (n_hits,), float64, descending.
+    """
+
+    rows: IntArray
+    scores: ScoreArray
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors of unit length."""
+
+    @property
+    def name(self) -> str:
+        """What the bundle's manifest calls the model."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The model's window, None where it is not known."""
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        """Encodes queries. *Shape:* (n_queries, dimension), float32."""
+
+    def encode_documents(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+        """Encodes documents. *Shape:* (n_documents, dimension), float32."""
+
+    def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:
+        """Counts the tokens of each text that the window cuts off. *Shape:* (n_texts,), int64."""
+
+    def save(self, folder: Path) -> None:
+        """Writes the model so that it can be loaded from the folder."""
+
+
+class Retriever(Protocol):
+    """Ranks an index's rows for queries."""
+
+    def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
+        """Finds the k best rows of each query.
+
+        Args:
+            queries: The queries, encoded.
+            k: How many rows to find; fewer come back only where fewer are allowed.
+            allowed: *Shape:* (n_rows,), rows that may be found; None: all.
+            ties: *Shape:* (n_rows,), each row's place among rows of equal score.
+        """
+
+    def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:
+        """Scores given rows of each query, exactly as search scores them."""
+
+
+class Fuser(Protocol):
+    """Merges several retrievers' views of one query's candidates into one score each."""
+
+    def __call__(self, scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+        """Fuses.
+
+        Args:
+            scores: *Shape:* (n_retrievers, n_candidates), float64, true scores of all candidates.
+            ranks: *Shape:* (n_retrievers, n_candidates), int64, from 1; 0 where a retriever did not return it.
+            weights: *Shape:* (n_retrievers,), float64, summing to 1.
+
+        Returns:
+            *Shape:* (n_candidates,), float64.
+        """
