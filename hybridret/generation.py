@@ -105,7 +105,8 @@ class Generation:
 
     def retriever(self, name: str) -> Retriever | None:
         """The retriever of a name; None for docid while there is none."""
-        return {"dense": self.dense, "bm25": self.bm25, "docid": self.docid}[name]
+        retrievers: dict[str, Retriever | None] = {"dense": self.dense, "bm25": self.bm25, "docid": self.docid}
+        return retrievers[name]
 
     def appended(
         self, ids: Sequence[str], texts: Sequence[str], vectors: FloatArray, progress: Progress | None = None

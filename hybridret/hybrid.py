@@ -193,6 +193,10 @@ class HybridIndex:
         found = self._store.by_id(doc_ids)
         return [found[doc_id] for doc_id in dict.fromkeys(doc_ids) if doc_id in found]
 
+    def ids(self) -> set[str]:
+        """The ids of all documents."""
+        return {doc_id for _, doc_id in self._store.all_rows()}
+
     def search(
         self,
         queries: Sequence[str],
@@ -430,4 +434,5 @@ def _bundled_encoder(bundle: Bundle, name: str) -> Encoder:
             f"{bundle.folder} was built with {name}, which a bundle cannot hold; give it as embedding_model"
         )
     model = load_model(str(bundle.model))
-    return TransformerEncoder(model, name, Prompts(model.prompts.get("query", ""), model.prompts.get("document", "")))
+    prompts = Prompts(model.prompts.get("query") or "", model.prompts.get("document") or "")
+    return TransformerEncoder(model, name, prompts)

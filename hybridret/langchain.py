@@ -131,7 +131,7 @@ class HybridRetriever(DocumentIndex):
             InputError, ModelError: As in ``from_texts``.
         """
         listed = _documents(documents)
-        texts, metadatas, ids = ([document[field] for document in listed] for field in (1, 2, 0))
+        ids, texts, metadatas = zip(*listed, strict=True) if listed else ([], [], [])
         return cls.from_texts(texts, metadatas, ids, path=path, **config)
 
     @classmethod

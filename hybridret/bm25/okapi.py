@@ -13,7 +13,7 @@ from hybridret.errors import InputError
 from hybridret.types import ScoreArray
 
 
-class BM25Okapi(rank_bm25.BM25Okapi):  # type: ignore[misc]
+class BM25Okapi(rank_bm25.BM25Okapi):
     """Okapi BM25 with rank-bm25's constructor, methods, attributes and scores.
 
     After construction the scores are bit-identical to rank-bm25's; after ``add`` or ``delete`` they agree to

@@ -59,7 +59,7 @@ class Postings:
     def __init__(self, k1: float, b: float, epsilon: float) -> None:
         self.k1, self.b, self.epsilon = k1, b, epsilon
         self.vocabulary: dict[str, int] = {}
-        self.segments = [_segment(np.zeros(0), np.zeros(0), np.zeros(0))]
+        self.segments = [_segment([], [], [])]
         self.lengths: IntArray = np.zeros(0, dtype=np.int64)
         self.alive: BoolArray = np.zeros(0, dtype=np.bool_)
         self._document_counts: IntArray = np.zeros(0, dtype=np.int64)
@@ -81,7 +81,7 @@ class Postings:
             terms += frequencies.keys()
             counts += frequencies.values()
             rows += [row] * len(frequencies)
-        segment = _segment(np.array(terms), np.array(rows), np.array(counts))
+        segment = _segment(terms, rows, counts)
         document_counts = np.zeros(len(vocabulary), dtype=np.int64)
         document_counts[: len(self._document_counts)] = self._document_counts
         document_counts[segment.terms] += np.diff(segment.starts)
@@ -150,8 +150,7 @@ class Postings:
     @cached_property
     def _norms(self) -> ScoreArray:
         mean = self.mean_length() or 1.0
-        norms: ScoreArray = self.k1 * (1 - self.b + self.b * self.lengths / mean)
-        return norms
+        return np.asarray(self.k1 * (1 - self.b + self.b * self.lengths / mean), dtype=np.float64)
 
     @cached_property
     def _raw_idfs(self) -> ScoreArray:
@@ -174,8 +173,9 @@ class Postings:
     def arrays(self) -> Arrays:
         """Flat arrays from which ``from_arrays`` makes the same postings."""
         words = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
-        segment = self._merged().segments[0]
-        return {"vocabulary": words, "lengths": self.lengths, "alive": self.alive, **segment._asdict()}
+        numbers = {"lengths": self.lengths, **self._merged().segments[0]._asdict()}
+        narrowed = {name: array.astype(np.min_scalar_type(array.max(initial=0))) for name, array in numbers.items()}
+        return {"vocabulary": words, "alive": self.alive, **narrowed}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, k1: float, b: float, epsilon: float) -> Postings:
@@ -187,8 +187,8 @@ class Postings:
         postings = cls(k1, b, epsilon)
         words = arrays["vocabulary"].tobytes().decode()
         postings.vocabulary = {word: term for term, word in enumerate(words.split("\n") if words else [])}
-        postings.lengths, postings.alive = arrays["lengths"], arrays["alive"]
-        segment = Segment(*(arrays[field] for field in Segment._fields))
+        postings.lengths, postings.alive = arrays["lengths"].astype(np.int64), arrays["alive"]
+        segment = Segment(*(arrays[field].astype(np.int64) for field in Segment._fields))
         if len(segment.starts) != len(segment.terms) + 1 or len(postings.lengths) != len(postings.alive):
             raise ValueError("the arrays of the postings do not fit together")
         postings.segments = [segment]
@@ -213,8 +213,11 @@ class Postings:
         return postings
 
 
-def _segment(terms: IntArray, rows: IntArray, counts: IntArray) -> Segment:
+def _segment(
+    terms: Sequence[int] | IntArray, rows: Sequence[int] | IntArray, counts: Sequence[int] | IntArray
+) -> Segment:
+    terms, rows, counts = (np.asarray(part, dtype=np.int64) for part in (terms, rows, counts))
     order = np.argsort(terms, kind="stable")
     distinct, starts = np.unique(terms[order], return_index=True)
     starts = np.concatenate([starts, [len(terms)]])
-    return Segment(*(part.astype(np.int64) for part in (distinct, starts, rows[order], counts[order])))
+    return Segment(distinct, starts.astype(np.int64), rows[order], counts[order])

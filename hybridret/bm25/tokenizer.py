@@ -17,7 +17,7 @@ STOP_WORDS = frozenset(
     its itself just me more most my no nor not of off on once only or other our ours out over own same she should so
     some such than that the their theirs them then there these they this those through to too under until up very was
     we were what when where which while who whom why will with would you your yours
-    """.split()
+    """.split()  # noqa: SIM905
 )
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003134f"
 _TOKEN = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]+(?:[.'’][^\W{_CJK}]+)*")

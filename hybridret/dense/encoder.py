@@ -162,5 +162,4 @@ def _unit_length(vectors: FloatArray) -> FloatArray:
     if not np.isfinite(vectors).all():
         raise ModelError("the embedding model returned a value that is not a finite number")
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    result: FloatArray = vectors / np.where(norms > 0, norms, 1.0)
-    return result
+    return np.asarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)

@@ -100,7 +100,7 @@ class DenseRetriever:
 
     def _cosines(self, vector: FloatArray, rows: IntArray) -> ScoreArray:
         """Cosines by one summation order, so that a row's score does not depend on what else is scored."""
-        return np.einsum("nd,d->n", self.vectors[rows], vector).astype(np.float64)
+        return np.asarray(np.einsum("nd,d->n", self.vectors[rows], vector), dtype=np.float64)
 
 
 def _make_index(vectors: FloatArray, kind: str) -> Any:

@@ -91,7 +91,7 @@ class ResidualQuantizer:
 
 
 def clamped_codes(n_documents: int, n_codes: int) -> int:
-    """The codebook size that a collection can fill: four documents a code, yet up to 16 codes where there are as many."""
+    """The codebook size that a collection fills: four documents a code, yet up to 16 codes where there are as many."""
     return min(n_codes, max(n_documents // 4, min(n_documents, 16)))
 
 

@@ -34,7 +34,7 @@ class DocidRetriever:
         self.suffixes: IntArray = np.zeros(0, dtype=np.int64) if suffixes is None else suffixes
 
     def appended(self, vectors: FloatArray) -> DocidRetriever:
-        """A retriever over these rows and new ones, whose docids the frozen codebooks give. *Shape:* (n_new, dimension)."""
+        """A retriever over these rows and new ones, coded by the frozen codebooks. *Shape:* (n_new, dimension)."""
         codes = self.quantizer.encode(vectors)
         suffixes = assign_suffixes(codes, self.codes, self.suffixes)
         return DocidRetriever(

@@ -109,6 +109,16 @@ def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays) -> Ar
     return ArrayFile(path.name, hashlib.sha256(content).hexdigest(), len(content))
 
 
+def check_target(path: Path) -> None:
+    """Checks that a bundle may be written to a path.
+
+    Raises:
+        BundleError: Something lies there that is neither a bundle nor an empty folder.
+    """
+    if path.exists() and not (path.is_dir() and ((path / DATABASE).is_file() or not any(path.iterdir()))):
+        raise BundleError(f"{path} exists and is not a bundle; it is left as it is")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A fresh folder beside ``path`` that takes its place at the end; on an error nothing is left of it.
@@ -119,8 +129,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         BundleError: Something else lies there.
     """
-    if path.exists() and not (path.is_dir() and ((path / DATABASE).is_file() or not any(path.iterdir()))):
-        raise BundleError(f"{path} exists and is not a bundle; it is left as it is")
+    check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:

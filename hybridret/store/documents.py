@@ -70,7 +70,7 @@ class DocumentStore:
             raise BundleError(f"{file} cannot be read: {error}") from error
         if version > SCHEMA_VERSION:
             raise BundleError(
-                f"{file} has schema {version}, this hybridret reads up to {SCHEMA_VERSION}: it was written by a newer one"
+                f"{file} has schema {version}, this hybridret reads {SCHEMA_VERSION}: it was written by a newer one"
             )
         if version != SCHEMA_VERSION or not {"documents", "state"} <= tables:
             raise BundleError(f"{file} is not the database of a hybridret bundle")

@@ -32,7 +32,8 @@ def compile_filter(filter: Filter) -> Condition:
     """
     if not isinstance(filter, Mapping):
         raise FilterError(f"a filter is a mapping of field to value, not {type(filter).__name__}")
-    parts, values = ["1"], []
+    parts = ["1"]
+    values: list[Any] = []
     for key, value in filter.items():
         if not isinstance(key, str) or '"' in key or key.startswith("$"):
             raise FilterError(f"filter key {key!r}: fields are named by strings without quotes or a leading $")

@@ -172,8 +172,8 @@ class _Library:
             yield _document(name, module, "method" if in_class and kind == "function" else kind, title, docstring)
         for attribute, member in sorted(vars(item).items()) if is_class else ():
             if not attribute.startswith("_"):
-                member = getattr(item, attribute) if isinstance(member, classmethod | staticmethod) else member
-                yield from self._inspected(member, f"{name}.{attribute}", module, in_class=True)
+                bound = getattr(item, attribute) if isinstance(member, classmethod | staticmethod) else member
+                yield from self._inspected(bound, f"{name}.{attribute}", module, in_class=True)
 
 
 def _reference() -> Iterator[Document]:
@@ -184,8 +184,8 @@ def _reference() -> Iterator[Document]:
     for node in ast.parse(path.read_bytes()).body:
         if isinstance(node, ast.Assign):
             for topic, text in ast.literal_eval(node.value).items():
-                text = "\n".join(line for line in text.splitlines() if not re.fullmatch(r"[*=\-]{3,}", line)).strip()
-                heading, _, body = text.partition("\n")
+                lines = [line for line in text.splitlines() if not re.fullmatch(r"[*=\-]{3,}", line)]
+                heading, _, body = "\n".join(lines).strip().partition("\n")
                 yield _document(f"reference:{topic}", "reference", "reference", heading, body)
 
 

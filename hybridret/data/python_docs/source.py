@@ -116,9 +116,9 @@ def _collect_exports(node: ast.stmt, module: Module) -> None:
             _extend_exports(module, node.value)
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         function = node.value.func
-        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-            if function.value.id == "__all__" and node.value.args:
-                _extend_exports(module, node.value.args[0])
+        is_list_method = isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
+        if is_list_method and function.value.id == "__all__" and node.value.args:  # type: ignore[attr-defined]
+            _extend_exports(module, node.value.args[0])
 
 
 def _extend_exports(module: Module, node: ast.expr) -> None:

@@ -1,0 +1,38 @@
+# Everything runs in .venv, which the first target makes; nothing else needs to be installed.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: setup demo test lint types wheel bench clean
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/hybridret demo
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+wheel: setup
+	$(BIN)/python -m build --wheel --outdir dist .
+
+bench: setup
+	$(BIN)/python -m benchmarks.bm25_speed
+	$(BIN)/python -m benchmarks.query_latency
+	$(BIN)/python -m benchmarks.python_docs
+	$(BIN)/python -m benchmarks.fusion_default
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Measurements. Each module is a command; its results are committed under ``results`` as JSON."""

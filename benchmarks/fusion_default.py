@@ -1,0 +1,94 @@
+"""The table that decides the untrained fusion: rules and weights on train and dev splits, and on the test splits.
+
+Decide by the first part only; the second is for the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.results import write_result
+from hybridret.config import Config
+from hybridret.data.dataset import Dataset, read_dataset
+from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
+from hybridret.dense import make_encoder
+from hybridret.evaluation import measure_run
+from hybridret.fusion import convex, reciprocal_rank
+from hybridret.generation import Candidates, Generation
+from hybridret.ranking import top_k
+from hybridret.types import RETRIEVERS, Encoder, Queries, Run
+
+MOST_QUERIES = 600
+SETTINGS: dict[str, tuple[Callable[..., Any], tuple[float, float, float]]] = {
+    "rrf dense+bm25": (reciprocal_rank, (0.5, 0.5, 0)),
+    "rrf all three": (reciprocal_rank, (1 / 3, 1 / 3, 1 / 3)),
+    **{f"convex dense {w:.1f}": (convex, (w, 1 - w, 0.0)) for w in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)},
+    **{f"convex equal, docid {w:.1f}": (convex, ((1 - w) / 2, (1 - w) / 2, w)) for w in (0.1, 0.2, 0.3)},
+}
+
+
+def main() -> None:
+    """Measures every setting on every split of the collections named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("collections", nargs="*", default=[PYTHON_DOCS], help="BEIR folders, names or python-docs")
+    encoder, rows = make_encoder(), {}
+    for name in parser.parse_args().collections:
+        source = find_source(name)
+        documents = read_corpus(source)
+        ids = [document.doc_id for document in documents]
+        texts = [document.text for document in documents]
+        generation = Generation.empty(Config()).appended(ids, texts, encoder.encode_documents(texts))
+        for split in ("train", "dev", "test"):
+            if source == PYTHON_DOCS or Path(source, "qrels", f"{split}.tsv").is_file():
+                dataset = read_dataset(source, split, set(ids))
+                rows[f"{Path(name).name} {split}"] = measured = _measure(generation, dataset, encoder)
+                print(name, split, {setting: round(value, 4) for setting, value in measured.items()}, flush=True)
+    deciding = {row: values for row, values in rows.items() if not row.endswith(" test")}
+    reported = {row: values for row, values in rows.items() if row.endswith(" test")}
+    write_result("fusion_default", {"ndcg@10": rows, "decided_by": _gains(deciding), "test": _gains(reported)})
+
+
+def _measure(generation: Generation, dataset: Dataset, encoder: Encoder) -> dict[str, float]:
+    asked = dict(list(dataset.queries.items())[:MOST_QUERIES])
+    dataset = Dataset(asked, {query: dataset.qrels[query] for query in asked}, 0)
+    queries = Queries(list(asked.values()), encoder.encode_queries(list(asked.values())))
+    runs = generation.runs(queries, generation.config.depth, None, RETRIEVERS)
+    measured = {name: _ndcg(generation, runs[name], dataset) for name in RETRIEVERS}
+    for setting, (rule, weights) in SETTINGS.items():
+        pooled = [name for name, weight in zip(RETRIEVERS, weights, strict=True) if weight]
+        fused = [
+            _fused(generation, rule, np.array(weights), one) for one in generation.candidates(queries, runs, pooled)
+        ]
+        measured[setting] = _ndcg(generation, fused, dataset)
+    return measured
+
+
+def _fused(generation: Generation, rule: Callable[..., Any], weights: Any, candidates: Candidates) -> Run:
+    scores = rule(candidates.scores, candidates.ranks, weights)
+    return top_k(scores, 10, generation.ties, candidates.rows)
+
+
+def _ndcg(generation: Generation, runs: list[Run], dataset: Dataset) -> float:
+    scored = {
+        query: {generation.ids[row]: float(score) for row, score in zip(run.rows, run.scores, strict=True)}
+        for query, run in zip(dataset.queries, runs, strict=True)
+    }
+    return float(np.mean(list(measure_run(scored, dataset)["nDCG@10"].values())))
+
+
+def _gains(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Mean and worst difference of each setting to the best single retriever of each row."""
+    gains = {
+        setting: [values[setting] - max(values[name] for name in RETRIEVERS) for values in rows.values()]
+        for setting in SETTINGS
+    }
+    return {setting: {"mean_gain": float(np.mean(g)), "worst": float(np.min(g))} for setting, g in gains.items()}
+
+
+if __name__ == "__main__":
+    main()

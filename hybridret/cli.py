@@ -1,0 +1,196 @@
+"""The command line. Other packages add commands through the entry-point group ``hybridret.commands``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hybridret import __version__
+from hybridret.errors import HybridretError, InputError
+
+app = typer.Typer(
+    help="Hybrid retrieval: dense vectors, BM25 and decoded docids, fused.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+BundlePath = Annotated[Path, typer.Argument(help="The bundle's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(as_json: AsJson = False) -> None:
+    """Index Python's own documentation, ask it questions, and compare the retrievers."""
+    from hybridret.demo import run_demo
+    from hybridret.display import metrics_table, progress_bars, side_by_side
+
+    with progress_bars() as progress:
+        result = run_demo(progress)
+    report = result.report
+    if as_json:
+        _print_json(report)
+        return
+    tables = [side_by_side(question, answers) for question, answers in result.answers.items()]
+    title = (
+        f"{report['queries']} test questions ({report['dropped_questions']} dropped) over {report['documents']} "
+        f"documents; indexed in {report['index_seconds']} s, all in {report['seconds']} s"
+    )
+    _print_tables(*tables, metrics_table(title, report["metrics"]))
+
+
+@app.command()
+def index(
+    corpus: Annotated[
+        str, typer.Argument(help="A BEIR folder, .jsonl, .csv, .parquet, a folder of .txt and .md, or python-docs.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the bundle to write.")],
+    model: Annotated[str | None, typer.Option(help="Embedding model: a folder or a hub id.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task whose prompts to use, for LLM-Embedder models.")] = None,
+    kind: Annotated[str, typer.Option("--index", help="FAISS index: flat, hnsw or ivfpq.")] = "flat",
+    language: Annotated[str, typer.Option(help="Language of the BM25 stemmer, or none.")] = "english",
+    no_fit: Annotated[
+        bool, typer.Option("--no-fit", help="Do not fit the fusion (this version has no fit: weights are fixed).")
+    ] = False,
+) -> None:
+    """Index a corpus and write a bundle."""
+    from hybridret.config import Config
+    from hybridret.data.readers import find_source, read_corpus
+    from hybridret.dense import make_encoder
+    from hybridret.display import facts_table, progress_bars
+    from hybridret.hybrid import HybridIndex
+    from hybridret.store.bundle import check_target
+
+    check_target(output)
+    documents = read_corpus(find_source(corpus))
+    encoder = make_encoder(model, task=task)
+    with progress_bars() as progress:
+        built = HybridIndex.build(documents, encoder, Config(index=kind, language=language), output, progress)
+    _print_tables(facts_table(f"Indexed {corpus}", built.info()))
+
+
+@app.command()
+def search(
+    bundle: BundlePath,
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
+    retrievers: Annotated[str, typer.Option(help="Which take part.")] = "dense,bm25,docid",
+    filter: Annotated[str | None, typer.Option(help="JSON object: metadata that hits must have.")] = None,
+    as_json: AsJson = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why each hit is where it is.")] = False,
+) -> None:
+    """Search a bundle."""
+    from hybridret.display import facts_table, hits_table
+    from hybridret.hybrid import HybridIndex
+
+    opened = HybridIndex.open(bundle)
+    hits = opened.search([query], k, _parse_filter(filter), retrievers.split(","))[0]
+    documents = opened.documents(hits)
+    reasons = [opened.explain(query, hit.doc_id) for hit in hits] if explain else []
+    if as_json:
+        shown = [
+            {"id": hit.doc_id, "score": hit.score, "text": document.text, "metadata": document.metadata}
+            for hit, document in zip(hits, documents, strict=True)
+        ]
+        for entry, reason in zip(shown, reasons, strict=False):
+            entry["explanation"] = reason
+        _print_json({"query": query, "hits": shown})
+        return
+    _print_tables(hits_table(query, hits, documents), *(facts_table(reason["doc_id"], reason) for reason in reasons))
+
+
+@app.command()
+def info(bundle: BundlePath, as_json: AsJson = False) -> None:
+    """Show what a bundle holds: counts, settings, sizes, what the model's window cut off."""
+    from hybridret.display import facts_table
+    from hybridret.hybrid import HybridIndex
+
+    facts = HybridIndex.open(bundle).info()
+    if as_json:
+        _print_json(facts)
+    else:
+        _print_tables(facts_table(str(bundle), facts))
+
+
+@app.command()
+def evaluate(
+    bundle: BundlePath,
+    dataset: Annotated[str, typer.Argument(help="A BEIR folder, its name in $HYBRIDRET_DATA, or python-docs.")],
+    split: Annotated[str, typer.Option(help="Which queries.")] = "test",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a bundle's retrievers, each alone and all together, on queries with judgements."""
+    from hybridret.data.dataset import read_dataset
+    from hybridret.data.readers import find_source
+    from hybridret.display import metrics_table, progress_bars
+    from hybridret.evaluation import evaluate as measure
+    from hybridret.hybrid import HybridIndex
+
+    opened = HybridIndex.open(bundle)
+    queries = read_dataset(find_source(dataset), split, opened.ids())
+    if queries.dropped:
+        print(f"{queries.dropped} queries dropped: no document that answers them is in the bundle", file=sys.stderr)
+    with progress_bars() as progress:
+        metrics = measure(opened, queries, progress)
+    if as_json:
+        _print_json({"split": split, "queries": len(queries.queries), "metrics": metrics})
+    else:
+        _print_tables(metrics_table(f"{dataset} {split}: {len(queries.queries)} queries", metrics))
+
+
+def _parse_filter(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"--filter is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise InputError(f"--filter must be a JSON object, not {text!r}")
+    return parsed
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, ensure_ascii=False))
+
+
+def _print_tables(*tables: Any) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for table in tables:
+        console.print(table)
+
+
+def main() -> None:
+    """Runs the command line: exit code 2 with one line on stderr where the user's input is at fault."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for command in entry_points(group="hybridret.commands"):
+        app.command(name=command.name)(command.load())
+    try:
+        app()
+    except HybridretError as error:
+        message = " ".join(str(error).split())
+        print(f"hybridret: {message}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,97 @@
+"""What the commands show: tables and progress on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from hybridret.types import RETRIEVERS, Document, Hit, Progress
+
+_SNIPPET = 70
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Shows a bar with the time left for each label of work, on stderr."""
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    ]
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield report
+
+
+def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document]) -> Table:
+    """A query's hits with each retriever's rank of them."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("document", style="bold")
+    table.add_column("text", overflow="ellipsis", no_wrap=True, max_width=_SNIPPET)
+    names = [name for name in RETRIEVERS if hits and name in hits[0].details]
+    for name in names:
+        table.add_column(name, justify="right")
+    for place, (hit, document) in enumerate(zip(hits, documents, strict=True), 1):
+        ranks = [str(hit.details[name].rank or "-") for name in names]
+        table.add_row(str(place), f"{hit.score:.3f}", hit.doc_id, " ".join(document.text.split())[:_SNIPPET], *ranks)
+    return table
+
+
+def side_by_side(query: str, answers: dict[str, list[Hit]]) -> Table:
+    """What each system answers to one query, best first."""
+    table = Table(title=f"“{query}”", title_justify="left")
+    for system in answers:
+        table.add_column(system)
+    for hits in zip(*answers.values(), strict=False):
+        table.add_row(*(hit.doc_id for hit in hits))
+    return table
+
+
+def metrics_table(title: str, metrics: dict[str, dict[str, float]]) -> Table:
+    """Measures by system."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("", style="bold")
+    names = next(iter(metrics.values())).keys()
+    for name in names:
+        table.add_column(name.replace("latency_ms_p50", "median ms"), justify="right")
+    for system, values in metrics.items():
+        table.add_row(
+            system, *(f"{values[name]:.1f}" if name.startswith("latency") else f"{values[name]:.3f}" for name in names)
+        )
+    return table
+
+
+def facts_table(title: str, facts: dict[str, Any]) -> Table:
+    """Nested facts, one a row, named by their path."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column("", style="bold")
+    table.add_column("", overflow="fold")
+    for name, value in _flat(facts):
+        table.add_row(name, str(value))
+    return table
+
+
+def _flat(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield prefix + name, "; ".join(", ".join(f"{key} {item[key]:.4g}" for key in item) for item in value)
+        else:
+            yield prefix + name, value
