@@ -6,6 +6,7 @@ Decide by the first part only; the second is for the report.
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from hybridret.generation import Candidates, Generation
 from hybridret.ranking import top_k
 from hybridret.types import RETRIEVERS, Encoder, Queries, Run
 
-MOST_QUERIES = 600
+MOST_QUERIES, SEED = 600, 0
 SETTINGS: dict[str, tuple[Callable[..., Any], tuple[float, float, float]]] = {
     "rrf dense+bm25": (reciprocal_rank, (0.5, 0.5, 0)),
     "rrf all three": (reciprocal_rank, (1 / 3, 1 / 3, 1 / 3)),
@@ -54,7 +55,8 @@ def main() -> None:
 
 
 def _measure(generation: Generation, dataset: Dataset, encoder: Encoder) -> dict[str, float]:
-    asked = dict(list(dataset.queries.items())[:MOST_QUERIES])
+    sample = random.Random(SEED).sample(list(dataset.queries), min(MOST_QUERIES, len(dataset.queries)))
+    asked = {query: dataset.queries[query] for query in sample}
     dataset = Dataset(asked, {query: dataset.qrels[query] for query in asked}, 0)
     queries = Queries(list(asked.values()), encoder.encode_queries(list(asked.values())))
     runs = generation.runs(queries, generation.config.depth, None, RETRIEVERS)
@@ -82,12 +84,26 @@ def _ndcg(generation: Generation, runs: list[Run], dataset: Dataset) -> float:
 
 
 def _gains(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean and worst difference of each setting to the best single retriever of each row."""
+    """Each setting's mean, and its mean and worst difference to the best single retriever, over collections.
+
+    A collection's value is the mean over its splits.
+    """
+    collections: dict[str, list[dict[str, float]]] = {}
+    for row, values in rows.items():
+        collections.setdefault(row.rpartition(" ")[0], []).append(values)
+    means = [{key: float(np.mean([one[key] for one in group])) for key in group[0]} for group in collections.values()]
     gains = {
-        setting: [values[setting] - max(values[name] for name in RETRIEVERS) for values in rows.values()]
+        setting: [values[setting] - max(values[name] for name in RETRIEVERS) for values in means]
         for setting in SETTINGS
     }
-    return {setting: {"mean_gain": float(np.mean(g)), "worst": float(np.min(g))} for setting, g in gains.items()}
+    return {
+        setting: {
+            "mean": float(np.mean([values[setting] for values in means])),
+            "mean_gain": float(np.mean(g)),
+            "worst": min(g),
+        }
+        for setting, g in gains.items()
+    }
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from importlib.metadata import entry_points
@@ -186,6 +187,7 @@ def main() -> None:
     """Runs the command line: exit code 2 with one line on stderr where the user's input is at fault."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     for command in entry_points(group="hybridret.commands"):
         app.command(name=command.name)(command.load())
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -22,7 +22,7 @@ from hybridret.fusion import check_weights
 from hybridret.generation import Candidates, Generation
 from hybridret.models import Prompts, load_model
 from hybridret.ranking import diversify
-from hybridret.store import ArrayFile, Bundle, DocumentStore, Filter
+from hybridret.store import ArrayFile, Bundle, Condition, DocumentStore, Filter, compile_filter
 from hybridret.store.bundle import DATABASE, MODEL_FOLDER, new_folder, write_arrays
 from hybridret.types import (
     RETRIEVERS,
@@ -66,7 +66,7 @@ class HybridIndex:
         self._bundle = bundle
         self._change_lock = RLock()
         self._filter_lock = Lock()
-        self._filters: dict[str, tuple[int, BoolArray]] = {}
+        self._filters: OrderedDict[tuple[int, Condition], BoolArray] = OrderedDict()
 
     @classmethod
     def build(
@@ -122,8 +122,12 @@ class HybridIndex:
             generation = Generation.from_arrays(
                 state["generation"], Config(**state["config"]), store.all_rows(), parts, state["fitted_on"]
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            store.close()
             raise BundleError(f"{path} is damaged: {error}") from error
+        except BundleError:
+            store.close()
+            raise
 
         def load_encoder() -> Encoder:
             return _bundled_encoder(bundle, state["model"]) if encoder is None else encoder
@@ -321,27 +325,33 @@ class HybridIndex:
         progress: Progress | None = None,
     ) -> None:
         """Deletes, then adds, in one transaction; nothing has changed where it fails."""
-        before = after = self._generation
-        with self._store.transaction():
-            if self._bundle is not None and self._store.state["generation"] != before.number:
-                raise BundleError(f"{self._bundle.folder} was changed by another process; load it again")
-            rows = list(self._store.rows_of(removed).values())
-            if rows:
-                self._store.delete(rows)
-                after = after.without(rows)
-            if added:
-                self._store.insert(len(after.ids), added, cut)
-                texts = [document.text for document in added]
-                after = after.appended([document.doc_id for document in added], texts, vectors, progress)
-            files: dict[str, ArrayFile] = {}
+        try:
+            with self._store.transaction():
+                after = self._changed(removed, added, vectors, cut, progress)
+            self._generation = after
+        finally:
             if self._bundle is not None:
-                files = {
-                    part: self._bundle.write(part, after.number, arrays) for part, arrays in after.arrays().items()
-                }
-                self._store.state = self._state(after, files)
-        self._generation = after
+                self._bundle.remove_all_but({name for name, *_ in self._store.state["files"].values()})
+
+    def _changed(
+        self, removed: list[str], added: list[Document], vectors: FloatArray, cut: IntArray, progress: Progress | None
+    ) -> Generation:
+        """The generation after a change, written but not yet committed."""
+        after = self._generation
+        if self._bundle is not None and self._store.state["generation"] != after.number:
+            raise BundleError(f"{self._bundle.folder} was changed by another process; load it again")
+        rows = list(self._store.rows_of(removed).values())
+        if rows:
+            self._store.delete(rows)
+            after = after.without(rows)
+        if added:
+            self._store.insert(len(after.ids), added, cut)
+            texts = [document.text for document in added]
+            after = after.appended([document.doc_id for document in added], texts, vectors, progress)
         if self._bundle is not None:
-            self._bundle.remove_all_but({file.name for file in files.values()})
+            files = {part: self._bundle.write(part, after.number, arrays) for part, arrays in after.arrays().items()}
+            self._store.state = self._state(after, files)
+        return after
 
     def _state(self, generation: Generation, files: dict[str, ArrayFile]) -> dict[str, Any]:
         return {
@@ -362,15 +372,15 @@ class HybridIndex:
         return Queries(texts, vectors)
 
     def _matching(self, filter: Filter, generation: Generation) -> BoolArray:
-        key = json.dumps(filter, sort_keys=True, default=repr)
+        condition = compile_filter(filter)
+        key = (generation.number, condition)
         with self._filter_lock:
-            cached = self._filters.get(key)
-            if cached is None or cached[0] != generation.number:
-                cached = (generation.number, self._store.matching(filter, len(generation.ids)))
-                if len(self._filters) >= _CACHED_FILTERS:
-                    self._filters.pop(next(iter(self._filters)))
-                self._filters[key] = cached
-            return cached[1]
+            if key not in self._filters:
+                self._filters[key] = self._store.matching(condition, len(generation.ids))
+            self._filters.move_to_end(key)
+            while len(self._filters) > _CACHED_FILTERS:
+                self._filters.popitem(last=False)
+            return self._filters[key]
 
 
 def _search(

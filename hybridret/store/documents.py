@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hybridret.errors import BundleError, InputError
-from hybridret.store.filters import Filter, compile_filter
+from hybridret.store.filters import Condition
 from hybridret.types import BoolArray, Document, IntArray
 
 SCHEMA_VERSION = 1
@@ -155,13 +155,8 @@ class DocumentStore:
             documents, tokens = connection.execute("SELECT count(*), sum(cut) FROM documents WHERE cut > 0").fetchone()
         return documents, tokens or 0
 
-    def matching(self, filter: Filter, n_rows: int) -> BoolArray:
-        """Marks the rows whose metadata match a filter. *Shape:* (n_rows,).
-
-        Raises:
-            FilterError: The filter cannot be understood.
-        """
-        condition = compile_filter(filter)
+    def matching(self, condition: Condition, n_rows: int) -> BoolArray:
+        """Marks the rows whose metadata meet a condition. *Shape:* (n_rows,)."""
         matches = np.zeros(n_rows, dtype=np.bool_)
         with self._reading() as connection:
             found = connection.execute(f"SELECT row FROM documents WHERE {condition.sql}", condition.values)

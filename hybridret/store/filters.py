@@ -15,7 +15,7 @@ class Condition(NamedTuple):
     """A condition on the column ``metadata``: SQL with placeholders, and their values."""
 
     sql: str
-    values: list[Any]
+    values: tuple[Any, ...]
 
 
 def compile_filter(filter: Filter) -> Condition:
@@ -48,4 +48,4 @@ def compile_filter(filter: Filter) -> Condition:
             raise FilterError(
                 f"filter on {key!r}: a value is a string, number, bool or None, not {type(value).__name__} {value!r}"
             )
-    return Condition(" AND ".join(parts), values)
+    return Condition(" AND ".join(parts), tuple(values))
