@@ -45,8 +45,8 @@ def diversify(scores: ScoreArray, vectors: FloatArray, k: int, diversity: float)
     Returns:
         Positions of the picked ones in the order picked.
     """
-    span = scores.max(initial=0.0) - scores.min(initial=0.0)
-    relevance = (scores - scores.min(initial=0.0)) / (span or 1.0)
+    low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 0.0)
+    relevance = (scores - low) / (high - low or 1.0)
     likeness, picked = np.zeros(len(scores)), list[int]()
     while len(picked) < min(k, len(scores)):
         value = (1 - diversity) * relevance - diversity * likeness

@@ -87,8 +87,9 @@ class BM25Okapi(rank_bm25.BM25Okapi):
         Raises:
             InputError: A position does not exist.
         """
-        if wrong := [position for position in doc_ids if not 0 <= position < self.corpus_size]:
-            raise InputError(f"there is no document {wrong[0]} among {self.corpus_size}")
+        size = self.corpus_size
+        if wrong := [position for position in doc_ids if not -size <= position < size]:
+            raise InputError(f"there is no document {wrong[0]} among {size}")
         scores: list[float] = self.get_scores(query)[np.array(doc_ids, dtype=np.int64)].tolist()
         return scores
 

@@ -135,7 +135,9 @@ class Postings:
         if cached is not None:
             return cached
         term = self.vocabulary.get(word)
-        found = [segment.of(-1 if term is None else term) for segment in self.segments]
+        if term is None:
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        found = [segment.of(term) for segment in self.segments]
         rows, counts = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
         if not self.alive.all():
             counts, rows = counts[self.alive[rows]], rows[self.alive[rows]]

@@ -19,10 +19,13 @@ STOP_WORDS = frozenset(
     we were what when where which while who whom why will with would you your yours
     """.split()  # noqa: SIM905
 )
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003134f"
-_TOKEN = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]+(?:[.'’][^\W{_CJK}]+)*")
+_KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff"
+_IDEOGRAPHS = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_CJK = _KANA + _IDEOGRAPHS + "\uac00-\ud7af"
+_TOKEN = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]+(?:[.'][^\W{_CJK}]+)*")
 _IS_CJK = re.compile(rf"[{_CJK}]")
-_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
+_LOWER, _UPPER = r"[^\W\d_A-Z]", "[A-Z]"
+_HUMP = re.compile(rf"{_UPPER}+(?!{_LOWER})|{_UPPER}?{_LOWER}+|\d+")
 _CACHED_WORDS = 500_000
 
 
@@ -61,7 +64,7 @@ class Tokenizer:
             Terms in the order of the text, repeated as often as they occur.
         """
         terms: list[str] = []
-        for token in _TOKEN.findall(text if text.isascii() else unicodedata.normalize("NFKC", text)):
+        for token in _TOKEN.findall(text if text.isascii() else unicodedata.normalize("NFKC", text).replace("’", "'")):
             terms += self._terms_of(token)
         return terms
 
@@ -71,14 +74,14 @@ class Tokenizer:
         word = token.lower()
         parts = [part.lower() for part in _HUMP.findall(token)] if _is_identifier(token) else []
         if len(parts) < 2:
-            word = word.strip("_")
+            word = word.strip("_.'")
             return () if not word or word in self._stop_words else (self._stem(word),)
         return (word, *(self._stem(part) for part in parts if part not in self._stop_words))
 
     def _stem(self, word: str) -> str:
-        return word if self._stemmer is None else self._stemmer.stemWord(word)
+        return word if self._stemmer is None else self._stemmer.stemWord(word) or word
 
 
 def _is_identifier(token: str) -> bool:
     """Whether a token has a dot or underscore inside or an upper-case letter after a lower-case one."""
-    return "." in token or "_" in token or re.search(r"[a-z][A-Z]|[A-Z]{2}[a-z]", token) is not None
+    return "." in token or "_" in token or re.search(r"[^\W\d_A-Z][A-Z]|[A-Z]{2}[a-z]", token) is not None

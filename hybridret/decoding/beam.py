@@ -99,7 +99,8 @@ def _advance(
         shared = log_probs.shape[1] == 1
         gained = log_probs[query, 0 if shared else beam, np.maximum(token, 0)]
         scores = scores + np.where(token == END, 0.0, gained)
-    return _best(query, scores, child, beam, len(beams.scores), n_beams)
+    is_last = level + 1 == trie.depth
+    return _best(query, scores, child, beam, len(beams.scores), trie.n_leaves if is_last else n_beams)
 
 
 def _best(query: IntArray, scores: ScoreArray, child: IntArray, beam: IntArray, n_queries: int, n_beams: int) -> Beams:

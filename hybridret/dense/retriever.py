@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 INDEX_KINDS = ("flat", "hnsw", "ivfpq")
 _HNSW_LINKS, _HNSW_EF = 32, 128
 _PROBED_SHARE, _BYTES_PER_CODE = 8, 48
-_RESCORED = 4
+_RESCORED, _SLACK, _MORE, _EQUAL = 4, 16, 4, 1e-6
 
 
 class DenseRetriever:
@@ -30,7 +30,7 @@ class DenseRetriever:
         kind: One of ``INDEX_KINDS``.
 
     Raises:
-        InputError: The kind is unknown, or the collection too small for it.
+        InputError: The kind is unknown. A collection too small to train ``ivfpq`` on raises it when first searched.
     """
 
     def __init__(self, vectors: FloatArray, kind: str = "flat") -> None:
@@ -54,49 +54,51 @@ class DenseRetriever:
         if not len(self.vectors):
             return DenseRetriever(vectors, self.kind)
         grown = DenseRetriever(np.concatenate([self.vectors, vectors]), self.kind)
-        if self._faiss_index is not None and self._faiss_index.ntotal == len(self.vectors):
-            grown._lock, grown._faiss_index = self._lock, self._faiss_index
-            with self._lock:
+        with self._lock:
+            if self._faiss_index is not None and self._faiss_index.ntotal == len(self.vectors):
+                grown._lock, grown._faiss_index = self._lock, self._faiss_index
                 self._faiss_index.add(vectors)
         return grown
 
     def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
         """Finds the k nearest rows of each query. *Shapes:* allowed (n_rows,), None for all; ties (n_rows,)."""
-        n_rows = len(self.vectors)
-        n_allowed = n_rows if allowed is None else int(allowed.sum())
-        k = min(k, n_allowed)
+        k = min(k, len(self.vectors) if allowed is None else int(allowed.sum()))
         if k == 0:
             return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in queries.texts]
-        found = self._candidates(queries.vectors, k, allowed)
-        if (found >= 0).sum(axis=1).min() < k:
-            rows = np.arange(n_rows) if allowed is None else np.flatnonzero(allowed)
-            found = np.broadcast_to(rows, (len(found), n_allowed))
+        found = self._candidates(queries.vectors, k + _SLACK if self.kind == "flat" else _RESCORED * k, allowed)
         return [
-            self._ranked(vector, rows[rows >= 0], k, ties) for vector, rows in zip(queries.vectors, found, strict=True)
+            self._ranked(vector, rows, k, allowed, ties) for vector, rows in zip(queries.vectors, found, strict=True)
         ]
 
-    def _candidates(self, vectors: FloatArray, k: int, allowed: BoolArray | None) -> IntArray:
-        """Rows that FAISS finds, -1 where it finds no more. *Shape:* (n_queries, at least k)."""
+    def _candidates(self, vectors: FloatArray, wanted: int, allowed: BoolArray | None) -> list[IntArray]:
+        """Rows that FAISS finds per query, at most as many as wanted. *Shape of vectors:* (n_queries, dimension)."""
         import faiss
 
         index = self.index
-        if allowed is None and index.ntotal > len(self.vectors):
-            allowed = np.ones(len(self.vectors), dtype=np.bool_)
-        selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-        wanted = k if self.kind == "flat" else min(_RESCORED * k, len(self.vectors))
         with self._lock:
-            _, found = index.search(vectors, wanted, params=_search_parameters(index, self.kind, selector))
-        rows: IntArray = found
-        return rows
+            if allowed is None and index.ntotal > len(self.vectors):
+                allowed = np.ones(len(self.vectors), dtype=np.bool_)
+            selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+            parameters = _search_parameters(index, self.kind, selector)
+            _, found = index.search(vectors, min(wanted, len(self.vectors)), params=parameters)
+        return [rows[rows >= 0] for rows in found]
+
+    def _ranked(self, vector: FloatArray, rows: IntArray, k: int, allowed: BoolArray | None, ties: IntArray) -> Run:
+        """Ranks candidates exactly; asks for more where they are too few or a tie runs through their end."""
+        scores = self._cosines(vector, rows)
+        n_allowed = len(self.vectors) if allowed is None else int(allowed.sum())
+        if len(rows) < k:
+            rows = np.arange(len(self.vectors)) if allowed is None else np.flatnonzero(allowed)
+            scores = self._cosines(vector, rows)
+        elif self.kind == "flat" and len(rows) < n_allowed and np.sort(scores)[-k] - scores.min() < _EQUAL:
+            more = self._candidates(vector[None], _MORE * len(rows), allowed)[0]
+            return self._ranked(vector, more, k, allowed, ties)
+        order = np.lexsort((ties[rows], -scores))[:k]
+        return Run(rows[order], scores[order])
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:
         """Scores given rows of each query by cosine similarity."""
         return [self._cosines(vector, wanted) for vector, wanted in zip(queries.vectors, rows, strict=True)]
-
-    def _ranked(self, vector: FloatArray, rows: IntArray, k: int, ties: IntArray) -> Run:
-        scores = self._cosines(vector, rows)
-        order = np.lexsort((ties[rows], -scores))[:k]
-        return Run(rows[order], scores[order])
 
     def _cosines(self, vector: FloatArray, rows: IntArray) -> ScoreArray:
         """Cosines by one summation order, so that a row's score does not depend on what else is scored."""

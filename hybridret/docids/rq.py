@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridret.types import FloatArray, IntArray, Progress
 
 _ITERATIONS = 20
 _BLOCK = 8192
 NO_SUFFIX = -1
+_FNV_PRIME = 0x100000001B3
 
 
 class ResidualQuantizer:
@@ -110,7 +112,8 @@ def assign_suffixes(codes: IntArray, taken_codes: IntArray, taken_suffixes: IntA
         *Shape:* (n,), int64, ``NO_SUFFIX`` where the codes alone are unique.
     """
     following: Counter[bytes] = Counter()
-    for code, suffix in zip(np.ascontiguousarray(taken_codes), taken_suffixes.tolist(), strict=True):
+    rivals = np.isin(_hashes(taken_codes), _hashes(codes))
+    for code, suffix in zip(np.ascontiguousarray(taken_codes[rivals]), taken_suffixes[rivals].tolist(), strict=True):
         key = code.tobytes()
         following[key] = max(following[key], suffix + 2)
     suffixes = np.empty(len(codes), dtype=np.int64)
@@ -119,6 +122,14 @@ def assign_suffixes(codes: IntArray, taken_codes: IntArray, taken_suffixes: IntA
         suffixes[position] = following[key] - 1
         following[key] += 1
     return suffixes
+
+
+def _hashes(codes: IntArray) -> NDArray[np.uint64]:
+    """A 64-bit number per row, equal for equal rows. *Shapes:* (n, n_levels) to (n,)."""
+    hashes = np.zeros(len(codes), dtype=np.uint64)
+    for column in codes.T.astype(np.uint64):
+        hashes = (hashes ^ column) * np.uint64(_FNV_PRIME)
+    return hashes
 
 
 def _nearest(vectors: FloatArray, codebook: FloatArray) -> IntArray:

@@ -1,0 +1,241 @@
+"""Beam search against plain-Python oracles: exhaustive scoring, and a slow beam search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridret.decoding import END, LogProbs, Trie, beam_search
+from hybridret.types import BoolArray, IntArray, Run
+
+_MASK = 2**64 - 1
+_STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def mixed(value: int) -> int:
+    """A pseudo-random 64-bit number (splitmix64)."""
+    value = (value + _STEP) & _MASK
+    value = ((value ^ (value >> 30)) * _FIRST) & _MASK
+    value = ((value ^ (value >> 27)) * _SECOND) & _MASK
+    return value ^ (value >> 31)
+
+
+def mixed_array(values: np.ndarray) -> np.ndarray:
+    """The same of each uint64 in an array."""
+    values = values + np.uint64(_STEP)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(_FIRST)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(_SECOND)
+    return values ^ (values >> np.uint64(31))
+
+
+class Model(NamedTuple):
+    """Random log-probabilities, no two alike, that depend on the query and the whole prefix."""
+
+    seed: int
+    n_codes: int
+    unscored_level: int | None = None
+
+    def state(self, query: int, prefix: tuple[int, ...]) -> int:
+        state = mixed(self.seed * 1000 + query)
+        for token in prefix:
+            state = mixed(state ^ (token + 2))
+        return state
+
+    def gain(self, query: int, prefix: tuple[int, ...], token: int) -> float:
+        if token == END or len(prefix) == self.unscored_level:
+            return 0.0
+        return -5.0 * (mixed(self.state(query, prefix) ^ (1000 + token)) / 2**64)
+
+    def score(self, query: int, docid: tuple[int, ...]) -> float:
+        return sum(self.gain(query, docid[:level], token) for level, token in enumerate(docid))
+
+    def step(self, n_queries: int) -> Callable[[int, IntArray, IntArray], LogProbs | None]:
+        """A step that knows each beam's prefix only through ``parents``."""
+        states = np.array([[self.state(query, ())] for query in range(n_queries)], dtype=np.uint64)
+
+        def scored(level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
+            nonlocal states
+            if level:
+                inherited = np.take_along_axis(states, parents, axis=1)
+                states = mixed_array(inherited ^ (tokens + 2).astype(np.uint64))
+            if level == self.unscored_level:
+                return None
+            codes = np.arange(1000, 1000 + self.n_codes, dtype=np.uint64)
+            return -5.0 * (mixed_array(states[:, :, None] ^ codes) / 2.0**64)
+
+        return scored
+
+
+def random_docids(rng: np.random.Generator, n: int, n_codes: int, depth: int) -> IntArray:
+    """Unique docids of different lengths, many with shared prefixes; at most ``n``, at least one."""
+    found: dict[tuple[int, ...], None] = {}
+    for _ in range(n):
+        docid = tuple(rng.integers(0, n_codes, rng.integers(1, depth + 1)).tolist())
+        if found and rng.random() < 0.5:
+            known = list(found)[rng.integers(len(found))]
+            docid = (known[: rng.integers(0, len(known) + 1)] + docid)[:depth]
+        found[docid] = None
+    return np.array([[*docid, *[END] * (depth - len(docid))] for docid in found], dtype=np.int64)
+
+
+def allowed_rows(rng: np.random.Generator, n: int, share: float | None) -> BoolArray | None:
+    return None if share is None else rng.random(n) < share
+
+
+def exhaustive(
+    docids: IntArray, model: Model, query: int, allowed: BoolArray | None, ties: IntArray
+) -> list[tuple[int, float]]:
+    """All allowed rows with their scores, best first."""
+    rows = [row for row in range(len(docids)) if allowed is None or allowed[row]]
+    scores = {row: model.score(query, tuple(docids[row].tolist())) for row in rows}
+    return [(row, scores[row]) for row in sorted(rows, key=lambda row: (-scores[row], ties[row]))]
+
+
+def slow_beam_search(
+    docids: IntArray, model: Model, query: int, n_beams: int, allowed: BoolArray | None
+) -> list[tuple[int, float]]:
+    """Beam search with tuples and sets."""
+    paths = {tuple(docid): row for row, docid in enumerate(docids.tolist()) if allowed is None or allowed[row]}
+    beams: list[tuple[float, tuple[int, ...]]] = [(0.0, ())] if paths else []
+    for level in range(docids.shape[1]):
+        legal = {path[: level + 1] for path in paths}
+        grown = [
+            (score + model.gain(query, prefix, token), (*prefix, token))
+            for score, prefix in beams
+            for token in range(END, model.n_codes)
+            if (*prefix, token) in legal
+        ]
+        beams = sorted(grown, reverse=True)[:n_beams]
+    return [(paths[path], score) for score, path in beams]
+
+
+def assert_same(run: Run, expected: list[tuple[int, float]]) -> None:
+    assert run.rows.tolist() == [row for row, _ in expected]
+    np.testing.assert_allclose(run.scores, [score for _, score in expected], atol=1e-4)
+
+
+CASES = {
+    "seed": st.integers(0, 10**6),
+    "n": st.integers(1, 40),
+    "n_codes": st.integers(1, 6),
+    "depth": st.integers(1, 5),
+    "share": st.sampled_from([None, None, 0.0, 0.1, 0.5, 1.0]),
+}
+
+
+@settings(deadline=None, max_examples=200)
+@given(**CASES, spare=st.integers(0, 50), last_scored=st.booleans())
+def test_beams_for_every_docid_give_exhaustive_scoring(
+    seed: int, n: int, n_codes: int, depth: int, share: float | None, spare: int, last_scored: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    docids = random_docids(rng, n, n_codes, depth)
+    allowed, ties = allowed_rows(rng, len(docids), share), rng.permutation(len(docids))
+    model = Model(seed, n_codes, None if last_scored else depth - 1)
+    runs = beam_search(Trie(docids), model.step(3), 3, len(docids) + spare, allowed, ties)
+    for query, run in enumerate(runs):
+        assert_same(run, exhaustive(docids, model, query, allowed, ties))
+
+
+@settings(deadline=None, max_examples=200)
+@given(**CASES, n_beams=st.integers(1, 12))
+def test_few_beams_give_a_slow_beam_search(
+    seed: int, n: int, n_codes: int, depth: int, share: float | None, n_beams: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    docids = random_docids(rng, n, n_codes, depth)
+    allowed, ties = allowed_rows(rng, len(docids), share), rng.permutation(len(docids))
+    model = Model(seed, n_codes)
+    runs = beam_search(Trie(docids), model.step(3), 3, n_beams, allowed, ties)
+    for query, run in enumerate(runs):
+        assert_same(run, slow_beam_search(docids, model, query, n_beams, allowed))
+
+
+def test_ten_thousand_searches_find_no_illegal_docid() -> None:
+    illegal = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        n_codes, n_beams = int(rng.integers(2, 12)), int(rng.integers(1, 30))
+        docids = random_docids(rng, int(rng.integers(1, 300)), n_codes, int(rng.integers(1, 7)))
+        share = [None, 0.02, 0.2, 0.8][seed % 4]
+        allowed = allowed_rows(rng, len(docids), share)
+        legal = set(range(len(docids)) if allowed is None else np.flatnonzero(allowed).tolist())
+        runs = beam_search(
+            Trie(docids), Model(seed, n_codes).step(100), 100, n_beams, allowed, rng.permutation(len(docids))
+        )
+        assert len(runs) == 100
+        for run in runs:
+            rows = run.rows.tolist()
+            illegal += len(set(rows) - legal)
+            assert len(rows) == len(set(rows)) == min(n_beams, len(legal))
+            assert (np.diff(run.scores) <= 0).all()
+    assert illegal == 0
+
+
+def test_allowed_rows_are_found_however_unlikely_their_prefixes() -> None:
+    docids = np.array([[first, second] for first in range(20) for second in range(20)])
+    unlikely = np.zeros(400, dtype=np.bool_)
+    unlikely[[395, 396, 397, 398, 399]] = True
+    log_probs = np.log(np.linspace(1, 0.01, 20))[None, None]
+    (run,) = beam_search(Trie(docids), lambda *_: log_probs, 1, 5, unlikely, np.arange(400))
+    assert run.rows.tolist() == [395, 396, 397, 398, 399]
+
+
+def test_score_is_the_sum_of_log_probabilities_along_the_docid() -> None:
+    docids = np.array([[0, 1], [1, END]])
+    tables = [np.log([[[0.7, 0.3]]]), np.log([[[0.4, 0.6]]])]
+    (run,) = beam_search(Trie(docids), lambda level, *_: tables[level], 1, 2, None, np.arange(2))
+    assert run.rows.tolist() == [0, 1]
+    np.testing.assert_allclose(run.scores, [math.log(0.7) + math.log(0.6), math.log(0.3)])
+
+
+def test_shared_log_probs_equal_the_same_for_each_beam() -> None:
+    rng = np.random.default_rng(0)
+    docids = random_docids(rng, 100, 5, 4)
+    tables = np.log(rng.dirichlet(np.ones(5), size=(4, 7))).astype(np.float32)
+    shared = beam_search(Trie(docids), lambda level, *_: tables[level][:, None], 7, 6, None, np.arange(len(docids)))
+    each = beam_search(
+        Trie(docids),
+        lambda level, tokens, _: np.repeat(tables[level][:, None], tokens.shape[1], axis=1),
+        *(7, 6, None, np.arange(len(docids))),
+    )
+    for one, other in zip(shared, each, strict=True):
+        assert np.array_equal(one.rows, other.rows)
+        assert np.array_equal(one.scores, other.scores)
+
+
+def test_equal_scores_go_by_ties() -> None:
+    ties = np.array([3, 0, 4, 1, 2])
+    docids = np.column_stack([np.zeros(5, dtype=np.int64), np.arange(-1, 4)])
+    (run,) = beam_search(Trie(docids), lambda *_: None, 1, 5, None, ties)
+    assert run.rows.tolist() == np.argsort(ties).tolist()
+
+
+def test_equal_scores_go_by_ties_also_where_the_cut_runs_through_them() -> None:
+    ties = np.random.default_rng(1).permutation(300)
+    docids = np.column_stack([np.zeros(300, dtype=np.int64), np.arange(-1, 299)])
+    (run,) = beam_search(Trie(docids), lambda *_: None, 1, 10, None, ties)
+    assert run.rows.tolist() == np.argsort(ties)[:10].tolist()
+
+
+@pytest.mark.parametrize("allowed", [None, np.array([True]), np.array([False])])
+def test_one_document(allowed: BoolArray | None) -> None:
+    log_probs = np.log([[[0.25, 0.75]]])
+    (run,) = beam_search(Trie(np.array([[1, 0]])), lambda *_: log_probs, 1, 100, allowed, np.arange(1))
+    if allowed is not None and not allowed[0]:
+        assert len(run.rows) == 0
+    else:
+        assert_same(run, [(0, math.log(0.75) + math.log(0.25))])
+
+
+def test_no_documents_and_no_queries_find_nothing() -> None:
+    empty = Trie(np.zeros((0, 3), dtype=np.int64))
+    runs = beam_search(empty, lambda *_: None, 2, 5, None, np.arange(0))
+    assert [len(run.rows) for run in runs] == [0, 0]
+    assert beam_search(Trie(np.array([[1]])), lambda *_: np.zeros((0, 1, 2)), 0, 5, None, np.arange(1)) == []

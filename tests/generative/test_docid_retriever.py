@@ -1,0 +1,137 @@
+"""The docid retriever: exhaustive scoring, beam search, and what they mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hybridret.docids import ResidualQuantizer
+from hybridret.generative import DocidRetriever
+from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run
+
+N_ROWS, DIMENSION = 400, 8
+
+
+def unit_vectors(n: int, seed: int) -> FloatArray:
+    vectors = np.random.default_rng(seed).normal(size=(n, DIMENSION))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def queries(n: int, seed: int) -> Queries:
+    return Queries([f"query {number}" for number in range(n)], unit_vectors(n, seed))
+
+
+@pytest.fixture(scope="module")
+def retriever() -> DocidRetriever:
+    """400 documents under 3 levels of 8 codes, many of them with equal codes."""
+    vectors = unit_vectors(N_ROWS, seed=0)
+    vectors[::10] = vectors[0]
+    quantizer = ResidualQuantizer.fit(vectors, n_levels=3, n_codes=8, seed=1)
+    return DocidRetriever(quantizer).appended(vectors)
+
+
+@pytest.fixture
+def ties() -> IntArray:
+    return np.random.default_rng(2).permutation(N_ROWS)
+
+
+def use_beams(monkeypatch: pytest.MonkeyPatch, n_beams: int) -> None:
+    monkeypatch.setattr("hybridret.generative.retriever.EXHAUSTIVE_UP_TO", 0)
+    monkeypatch.setattr("hybridret.generative.retriever.N_BEAMS", n_beams)
+
+
+def assert_same(found: list[Run], expected: list[Run]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.rows.tolist() == other.rows.tolist()
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [None, 0.5, 0.05])
+@pytest.mark.parametrize("k", [1, 10, N_ROWS, 2 * N_ROWS])
+def test_beams_for_every_docid_find_what_exhaustive_scoring_finds(
+    retriever: DocidRetriever, ties: IntArray, monkeypatch: pytest.MonkeyPatch, share: float | None, k: int
+) -> None:
+    allowed = None if share is None else np.random.default_rng(3).random(N_ROWS) < share
+    exhaustive = retriever.search(queries(20, seed=4), k, allowed, ties)
+    use_beams(monkeypatch, N_ROWS)
+    assert_same(retriever.search(queries(20, seed=4), k, allowed, ties), exhaustive)
+    assert all(len(run.rows) == min(k, N_ROWS if allowed is None else allowed.sum()) for run in exhaustive)
+
+
+def test_equal_docids_go_by_ties_also_with_fewer_beams_than_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    quantizer = ResidualQuantizer(np.random.default_rng(5).normal(size=(2, 4, DIMENSION)).astype(np.float32))
+    retriever = DocidRetriever(quantizer).appended(np.repeat(unit_vectors(1, seed=6), N_ROWS, axis=0))
+    ties = np.random.default_rng(7).permutation(N_ROWS)
+    exhaustive = retriever.search(queries(1, seed=8), 5, None, ties)
+    use_beams(monkeypatch, 10)
+    assert_same(retriever.search(queries(1, seed=8), 5, None, ties), exhaustive)
+
+
+@pytest.mark.parametrize("n_allowed", [0, 1, 7, 50])
+def test_few_beams_find_only_allowed_rows_and_k_of_them(
+    retriever: DocidRetriever, ties: IntArray, monkeypatch: pytest.MonkeyPatch, n_allowed: int
+) -> None:
+    allowed: BoolArray = np.zeros(N_ROWS, dtype=np.bool_)
+    allowed[np.random.default_rng(9).choice(N_ROWS, n_allowed, replace=False)] = True
+    use_beams(monkeypatch, 2)
+    for run in retriever.search(queries(30, seed=10), 10, allowed, ties):
+        assert len(set(run.rows.tolist())) == len(run.rows) == min(10, n_allowed)
+        assert allowed[run.rows].all()
+        assert (np.diff(run.scores) <= 0).all()
+
+
+def test_untrained_decoding_is_additive_quantisation_search(retriever: DocidRetriever, ties: IntArray) -> None:
+    asked = queries(20, seed=11)
+    decoded = retriever.quantizer.decode(retriever.codes).astype(np.float64)
+    for vector, run in zip(asked.vectors, retriever.search(asked, N_ROWS, None, ties), strict=True):
+        products = np.round(decoded @ vector.astype(np.float64), 9)
+        assert run.rows.tolist() == np.lexsort((ties, -products)).tolist()
+        log_totals = run.scores - retriever.decoder.scale * products[run.rows]
+        np.testing.assert_allclose(log_totals, log_totals[0], atol=1e-3)
+
+
+def test_score_is_what_search_reports(
+    retriever: DocidRetriever, ties: IntArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = queries(5, seed=12)
+    for n_beams in (None, N_ROWS):
+        if n_beams is not None:
+            use_beams(monkeypatch, n_beams)
+        runs = retriever.search(asked, 20, None, ties)
+        for run, scores in zip(runs, retriever.score(asked, [run.rows for run in runs]), strict=True):
+            np.testing.assert_array_equal(scores, run.scores)
+
+
+def test_filter_does_not_change_scores(retriever: DocidRetriever, ties: IntArray) -> None:
+    asked, allowed = queries(1, seed=13), np.arange(N_ROWS) % 3 == 0
+    (everything,) = retriever.search(asked, N_ROWS, None, ties)
+    (filtered,) = retriever.search(asked, N_ROWS, allowed, ties)
+    kept = allowed[everything.rows]
+    assert filtered.rows.tolist() == everything.rows[kept].tolist()
+    assert np.array_equal(filtered.scores, everything.scores[kept])
+
+
+def test_appending_keeps_the_docids_given_before(retriever: DocidRetriever) -> None:
+    grown = retriever.appended(unit_vectors(30, seed=0)).appended(unit_vectors(5, seed=14))
+    assert np.array_equal(grown.codes[:N_ROWS], retriever.codes)
+    assert np.array_equal(grown.suffixes[:N_ROWS], retriever.suffixes)
+    assert grown.trie.n_leaves == N_ROWS + 35
+    assert retriever.trie.n_leaves == len(retriever.codes) == N_ROWS
+
+
+def test_explanation_sums_to_the_score(retriever: DocidRetriever) -> None:
+    asked = queries(1, seed=15)
+    for row in (int(np.flatnonzero(retriever.suffixes == -1)[0]), int(np.argmax(retriever.suffixes))):
+        path = retriever.explain(asked.vectors[0], row)
+        (score,) = retriever.score(asked, [np.array([row])])
+        assert sum(step["log_prob"] for step in path) == pytest.approx(float(score[0]))
+        suffix = int(retriever.suffixes[row])
+        assert [step["code"] for step in path] == [*retriever.codes[row].tolist(), *([] if suffix == -1 else [suffix])]
+
+
+def test_no_rows_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = DocidRetriever(ResidualQuantizer(np.ones((2, 3, DIMENSION), dtype=np.float32)))
+    none = np.zeros(0, dtype=np.int64)
+    assert [len(run.rows) for run in empty.search(queries(2, seed=16), 5, None, none)] == [0, 0]
+    monkeypatch.setattr("hybridret.generative.retriever.EXHAUSTIVE_UP_TO", -1)
+    assert [len(run.rows) for run in empty.search(queries(2, seed=16), 5, None, none)] == [0, 0]
