@@ -54,7 +54,8 @@ class _Library:
 
     def __init__(self) -> None:
         self.modules = stdlib_modules()
-        self.seen: set[object] = set()
+        self.seen_sources: set[_Source] = set()
+        self.seen_objects: dict[int, Any] = {}
 
     def documents(self) -> Iterator[Document]:
         public = [name for name in self.modules if not any(part.startswith("_") for part in name.split("."))]
@@ -137,9 +138,9 @@ class _Library:
 
     def _defined(self, source: _Source, name: str, module: str, in_class: bool = False) -> Iterator[Document]:
         node = source.node
-        if source in self.seen:
+        if source in self.seen_sources:
             return
-        self.seen.add(source)
+        self.seen_sources.add(source)
         docstring = ast.get_docstring(node)
         if docstring:
             yield _document(name, module, _kind(node, in_class), _signature(name, node), docstring)
@@ -162,9 +163,9 @@ class _Library:
 
     def _inspected(self, item: Any, name: str, module: str, in_class: bool = False) -> Iterator[Document]:
         is_class = inspect.isclass(item)
-        if id(item) in self.seen or not (is_class or inspect.isroutine(item) or inspect.isdatadescriptor(item)):
+        if id(item) in self.seen_objects or not (is_class or inspect.isroutine(item) or inspect.isdatadescriptor(item)):
             return
-        self.seen.add(id(item))
+        self.seen_objects[id(item)] = item
         docstring = inspect.getdoc(item) or ""
         if docstring:
             kind = "class" if is_class else "property" if inspect.isdatadescriptor(item) else "function"
