@@ -28,7 +28,7 @@ MOST_QUERIES, SEED = 600, 0
 SETTINGS: dict[str, tuple[Callable[..., Any], tuple[float, float, float]]] = {
     "rrf dense+bm25": (reciprocal_rank, (0.5, 0.5, 0)),
     "rrf all three": (reciprocal_rank, (1 / 3, 1 / 3, 1 / 3)),
-    **{f"convex dense {w:.1f}": (convex, (w, 1 - w, 0.0)) for w in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)},
+    **{f"convex dense {w:.2f}": (convex, (w, 1 - w, 0.0)) for w in (0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8)},
     **{f"convex equal, docid {w:.1f}": (convex, ((1 - w) / 2, (1 - w) / 2, w)) for w in (0.1, 0.2, 0.3)},
 }
 

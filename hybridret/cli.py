@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -172,7 +173,7 @@ def _parse_filter(text: str | None) -> dict[str, Any] | None:
 
 
 def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, ensure_ascii=False))
+    print(json.dumps(document))
 
 
 def _print_tables(*tables: Any) -> None:
@@ -187,6 +188,9 @@ def main() -> None:
     """Runs the command line: exit code 2 with one line on stderr where the user's input is at fault."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     for command in entry_points(group="hybridret.commands"):
         app.command(name=command.name)(command.load())

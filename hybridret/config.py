@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hybridret.errors import InputError
 
-DEFAULT_WEIGHTS = {"dense": 0.5, "bm25": 0.5, "docid": 0.0}
+DEFAULT_WEIGHTS = {"dense": 0.55, "bm25": 0.45, "docid": 0.0}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -39,7 +40,7 @@ def progress_bars() -> Iterator[Progress]:
 
 def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document]) -> Table:
     """A query's hits with each retriever's rank of them."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("score", justify="right")
     table.add_column("document", style="bold")
@@ -49,23 +50,24 @@ def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document]) -
         table.add_column(name, justify="right")
     for place, (hit, document) in enumerate(zip(hits, documents, strict=True), 1):
         ranks = [str(hit.details[name].rank or "-") for name in names]
-        table.add_row(str(place), f"{hit.score:.3f}", hit.doc_id, " ".join(document.text.split())[:_SNIPPET], *ranks)
+        snippet = " ".join(document.text.split())[:_SNIPPET]
+        table.add_row(str(place), f"{hit.score:.3f}", escape(hit.doc_id), escape(snippet), *ranks)
     return table
 
 
 def side_by_side(query: str, answers: dict[str, list[Hit]]) -> Table:
     """What each system answers to one query, best first."""
-    table = Table(title=f"“{query}”", title_justify="left")
+    table = Table(title=escape(f"“{query}”"), title_justify="left")
     for system in answers:
         table.add_column(system)
     for hits in zip(*answers.values(), strict=False):
-        table.add_row(*(hit.doc_id for hit in hits))
+        table.add_row(*(escape(hit.doc_id) for hit in hits))
     return table
 
 
 def metrics_table(title: str, metrics: dict[str, dict[str, float]]) -> Table:
     """Measures by system."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("", style="bold")
     names = next(iter(metrics.values())).keys()
     for name in names:
@@ -79,11 +81,11 @@ def metrics_table(title: str, metrics: dict[str, dict[str, float]]) -> Table:
 
 def facts_table(title: str, facts: dict[str, Any]) -> Table:
     """Nested facts, one a row, named by their path."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(title=escape(title), title_justify="left", show_header=False)
     table.add_column("", style="bold")
     table.add_column("", overflow="fold")
     for name, value in _flat(facts):
-        table.add_row(name, str(value))
+        table.add_row(escape(name), escape(str(value)))
     return table
 
 

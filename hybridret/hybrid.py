@@ -246,12 +246,13 @@ class HybridIndex:
         found = self._store.by_id([hit.doc_id for hit in hits])
         return [found[hit.doc_id] for hit in hits if hit.doc_id in found]
 
-    def explain(self, query: str, doc_id: str) -> dict[str, Any]:
+    def explain(self, query: str, doc_id: str, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Says why a document is where it is for a query.
 
         Args:
             query: What is asked.
             doc_id: The document, whether or not it would be found.
+            weights: Weights of the fusion, instead of the index's.
 
         Returns:
             The fused score and the rank among the candidates, and per retriever its score, rank, weight and share
@@ -264,8 +265,8 @@ class HybridIndex:
         row = self._store.rows_of([doc_id]).get(doc_id)
         if row is None or not text.strip():
             raise InputError(f"no document {doc_id!r} in the index" if row is None else "the query is blank")
-        weights = check_weights(self.config.weights, RETRIEVERS)
-        return explain(self._generation, self._encode([text], RETRIEVERS), row, weights)
+        weighing = check_weights(self.config.weights if weights is None else weights, RETRIEVERS)
+        return explain(self._generation, self._encode([text], RETRIEVERS), row, weighing)
 
     def info(self) -> dict[str, Any]:
         """Counts, settings and sizes of the index, as JSON can hold them."""
@@ -295,9 +296,13 @@ class HybridIndex:
     def save(self, path: Path) -> None:
         """Writes the whole index as a bundle, replacing one that lies there, at once or not at all.
 
+        A bundle that is open in place is on disk already: saving it to where it lies does nothing.
+
         Raises:
-            BundleError: Something that is no bundle lies there.
+            BundleError: Something that is no bundle lies there, or the place cannot be written to.
         """
+        if self._bundle is not None and path.resolve() == self._bundle.folder.resolve():
+            return
         with self._change_lock, new_folder(path) as folder:
             generation = self._generation
             self._save_model(folder / MODEL_FOLDER)

@@ -16,13 +16,14 @@ from langchain_core.indexing.base import DeleteResponse, DocumentIndex
 from langchain_core.retrievers import LangSmithRetrieverParams
 from langchain_core.runnables import RunnableConfig, run_in_executor
 from langchain_core.runnables.config import get_config_list
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from hybridret.config import Config
 from hybridret.data.chunk import chunk_documents
 from hybridret.data.clean import clean_documents
 from hybridret.dense import make_encoder
-from hybridret.errors import HybridretError, InputError
+from hybridret.errors import InputError
+from hybridret.fusion import check_weights
 from hybridret.hybrid import HybridIndex
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
 
@@ -56,6 +57,12 @@ class HybridRetriever(DocumentIndex):
     """Documents whose fused score is below it are left out."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0)
     """Maximal marginal relevance: from 0, by score alone, to 1, by unlikeness to the documents before alone."""
+
+    @field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: dict[str, float] | None) -> dict[str, float] | None:
+        check_weights(weights or {}, RETRIEVERS)
+        return weights
 
     @classmethod
     def from_texts(
@@ -104,14 +111,16 @@ class HybridRetriever(DocumentIndex):
         index_settings = {name: config.pop(name) for name in names & set(config)}
         if unknown := set(config) - set(cls.model_fields):
             raise InputError(f"unknown setting {sorted(unknown)[0]!r}")
-        index = HybridIndex.build(
+        encoder, settings = make_encoder(embedding_model, **encoder_settings), Config(**index_settings)
+        retriever = cls(index=HybridIndex.build([], encoder, settings), **config)
+        retriever.index = HybridIndex.build(
             chunk_documents(clean_documents(documents)) if chunk else documents,
-            make_encoder(embedding_model, **encoder_settings),
-            Config(**index_settings),
+            encoder,
+            settings,
             None if path is None else Path(path),
             progress,
         )
-        return cls(index=index, **config)
+        return retriever
 
     @classmethod
     def from_documents(
@@ -170,7 +179,7 @@ class HybridRetriever(DocumentIndex):
 
     def explain(self, query: str, doc_id: str) -> dict[str, Any]:
         """Says why a document is where it is for a query; see ``HybridIndex.explain``."""
-        return self.index.explain(query, doc_id)
+        return self.index.explain(query, doc_id, self.weights)
 
     def add_documents(self, documents: Iterable[LangChainDocument], ids: Sequence[str] | None = None) -> list[str]:
         """Adds documents.
@@ -217,10 +226,13 @@ class HybridRetriever(DocumentIndex):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[list[LangChainDocument]]:
-        """Answers queries, encoding them in one pass; each is traced as a run of its own."""
+        """Answers queries, encoding them in one pass; each is traced as a run of its own.
+
+        Where that fails they are answered one by one, so that an error is that of its query.
+        """
         try:
             answers = self._answer(inputs, **kwargs)
-        except HybridretError:
+        except Exception:
             return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
         configs = get_config_list(config, len(inputs))
         return [
@@ -239,7 +251,7 @@ class HybridRetriever(DocumentIndex):
         """Answers queries like ``batch``, off the event loop."""
         try:
             answers = await run_in_executor(None, self._answer, inputs, **kwargs)
-        except HybridretError:
+        except Exception:
             return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
         configs = get_config_list(config, len(inputs))
         return [

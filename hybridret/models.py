@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -126,7 +127,7 @@ def load_model(name: str) -> SentenceTransformer:
     """
     from sentence_transformers import SentenceTransformer
 
-    folder = Path(name) if Path(name).exists() else None
+    folder = Path(name) if os.path.exists(name) else None  # noqa: PTH110
     if folder is not None:
         _check_folder(folder)
     elif name in (DEFAULT_MODEL, DEFAULT_MODEL.partition("/")[2]):

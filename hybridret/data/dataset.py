@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from hybridret.data.readers import PYTHON_DOCS, read_jsonl
+from hybridret.data.readers import PYTHON_DOCS, read_jsonl, read_lines
 from hybridret.errors import CorpusError
 
 Qrels = dict[str, dict[str, int]]
@@ -86,8 +86,8 @@ def _beir(folder: Path, split: str) -> tuple[dict[str, str], Qrels]:
 
 def _read_qrels(path: Path) -> Qrels:
     qrels: Qrels = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split("\t")
+    for number, line in enumerate(read_lines(path), 1):
+        fields = line.rstrip("\r\n").split("\t")
         if not line.strip() or (number == 1 and fields[0] == "query-id"):
             continue
         try:

@@ -49,9 +49,25 @@ def read_corpus(source: str) -> list[Document]:
 def find_source(name: str) -> str:
     """Finds a collection by its path or, where there is no such path, by its name in the folder ``$HYBRIDRET_DATA``."""
     folder = os.environ.get("HYBRIDRET_DATA")
-    if folder and name != PYTHON_DOCS and not Path(name).exists() and Path(folder, name).is_dir():
+    if folder and name != PYTHON_DOCS and not os.path.exists(name) and os.path.isdir(Path(folder, name)):  # noqa: PTH110, PTH112
         return str(Path(folder, name))
     return name
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Reads the lines of a UTF-8 file, line ends included, a byte order mark left out.
+
+    Raises:
+        CorpusError: The file cannot be read or a line is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}:{number}: not UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -66,16 +82,15 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         CorpusError: The file cannot be read or a line is not a JSON object.
     """
-    with _opened(path) as file:
-        for number, line in enumerate(_decoded(file, path), 1):
-            if line.strip():
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise CorpusError(f"{path}:{number}: not JSON: {error}") from error
-                if not isinstance(record, dict):
-                    raise CorpusError(f"{path}:{number}: a JSON object is wanted, not {type(record).__name__}")
-                yield number, record
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise CorpusError(f"{path}:{number}: not JSON: {error}") from error
+            if not isinstance(record, dict):
+                raise CorpusError(f"{path}:{number}: a JSON object is wanted, not {type(record).__name__}")
+            yield number, record
 
 
 def _read(source: str, path: Path) -> Iterable[Document]:
@@ -83,7 +98,7 @@ def _read(source: str, path: Path) -> Iterable[Document]:
         from hybridret.data.python_docs import python_docs
 
         return python_docs()
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110
         raise CorpusError(f"there is no corpus {source}")
     if (path / "corpus.jsonl").is_file():
         path = path / "corpus.jsonl"
@@ -121,15 +136,14 @@ def _document(record: dict[str, Any], path: Path, number: int) -> Document:
 
 def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(2**31 - 1)
-    with _opened(path) as file:
-        rows = csv.DictReader(_decoded(file, path), strict=True)
-        try:
-            for row in rows:
-                if None in row or None in row.values():
-                    raise CorpusError(f"{path}:{rows.line_num}: the row has not as many fields as the header")
-                yield rows.line_num, row
-        except csv.Error as error:
-            raise CorpusError(f"{path}:{rows.line_num}: not CSV: {error}") from error
+    rows = csv.DictReader(read_lines(path), strict=True)
+    try:
+        for row in rows:
+            if None in row or None in row.values():
+                raise CorpusError(f"{path}:{rows.line_num}: the row has not as many fields as the header")
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise CorpusError(f"{path}:{rows.line_num}: not CSV: {error}") from error
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -149,28 +163,9 @@ def _read_folder(folder: Path) -> Iterator[Document]:
     if not files:
         raise CorpusError(f"{folder} holds neither corpus.jsonl nor .txt or .md files")
     for path in files:
-        with _opened(path) as file:
-            text = "".join(_decoded(file, path))
         name = path.relative_to(folder).as_posix()
-        document = Document(name, text, {"source": name})
+        document = Document(name, "".join(read_lines(path)), {"source": name})
         yield from chunk_documents([document], markdown=path.suffix.lower() == ".md")
-
-
-def _opened(path: Path) -> Any:
-    try:
-        return path.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _decoded(file: Iterable[str], path: Path) -> Iterator[str]:
-    number = 0
-    try:
-        for line in file:
-            number += 1
-            yield line
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}:{number + 1}: not UTF-8: {error.reason}") from error
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {

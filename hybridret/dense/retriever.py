@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 INDEX_KINDS = ("flat", "hnsw", "ivfpq")
 _HNSW_LINKS, _HNSW_EF = 32, 128
-_PROBED_SHARE, _BYTES_PER_CODE = 8, 48
+_PROBED_SHARE, _BYTES_PER_CODE, _MIN_IVFPQ = 8, 48, 39 * 256
 _RESCORED, _SLACK, _MORE, _EQUAL = 4, 16, 4, 1e-6
 
 
@@ -30,12 +30,16 @@ class DenseRetriever:
         kind: One of ``INDEX_KINDS``.
 
     Raises:
-        InputError: The kind is unknown. A collection too small to train ``ivfpq`` on raises it when first searched.
+        InputError: The kind is unknown, or there are too few vectors to train ``ivfpq`` on.
     """
 
     def __init__(self, vectors: FloatArray, kind: str = "flat") -> None:
         if kind not in INDEX_KINDS:
             raise InputError(f"unknown index kind {kind!r}; known are {', '.join(INDEX_KINDS)}")
+        if kind == "ivfpq" and 0 < len(vectors) < _MIN_IVFPQ:
+            raise InputError(
+                f"an ivfpq index needs at least {_MIN_IVFPQ} documents to train on, not {len(vectors)}; use flat"
+            )
         self.kind = kind
         self.vectors = vectors
         self._lock = Lock()
@@ -115,9 +119,7 @@ def _make_index(vectors: FloatArray, kind: str) -> Any:
         index = faiss.IndexHNSWFlat(dimension, _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = _HNSW_EF
     else:
-        n_lists = max(1, int(np.sqrt(n)))
-        if n < 39 * 256:
-            raise InputError(f"an ivfpq index needs at least {39 * 256} documents to train on, not {n}; use flat")
+        n_lists = int(np.sqrt(n))
         n_parts = max(part for part in range(1, _BYTES_PER_CODE + 1) if dimension % part == 0)
         quantizer = faiss.IndexFlatIP(dimension)
         index = faiss.IndexIVFPQ(quantizer, dimension, n_lists, n_parts, 8, faiss.METRIC_INNER_PRODUCT)

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from hybridret.errors import BundleError
 from hybridret.types import Arrays
 
@@ -100,7 +102,7 @@ def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays) -> Ar
     """Writes arrays to a new file, flushed to disk before this returns."""
     from safetensors.numpy import save
 
-    content = save(arrays)
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     path = folder / f"{part}.{generation}.safetensors"
     with path.open("wb") as file:
         file.write(content)
@@ -113,10 +115,13 @@ def check_target(path: Path) -> None:
     """Checks that a bundle may be written to a path.
 
     Raises:
-        BundleError: Something lies there that is neither a bundle nor an empty folder.
+        BundleError: Something lies there that is neither a bundle nor an empty folder, or a file is in the way.
     """
-    if path.exists() and not (path.is_dir() and ((path / DATABASE).is_file() or not any(path.iterdir()))):
+    nearest = next(place for place in (path, *path.resolve().parents) if place.exists())
+    if nearest == path and (path.is_file() or (any(path.iterdir()) and not (path / DATABASE).is_file())):
         raise BundleError(f"{path} exists and is not a bundle; it is left as it is")
+    if not nearest.is_dir():
+        raise BundleError(f"{path} cannot be written: {nearest} is a file")
 
 
 @contextmanager
@@ -127,11 +132,15 @@ def new_folder(path: Path) -> Iterator[Path]:
         path: Where the folder is wanted. An empty folder or a bundle that lies there is replaced.
 
     Raises:
-        BundleError: Something else lies there.
+        BundleError: Something else lies there, or the place cannot be written to.
     """
+    path = path.resolve()
     check_target(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise BundleError(f"{path} cannot be written: {error.strerror}") from error
     try:
         yield fresh
         fresh.chmod(0o755)

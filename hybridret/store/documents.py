@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hybridret.errors import BundleError, InputError
-from hybridret.store.filters import Condition
+from hybridret.store.filters import Condition, is_text
 from hybridret.types import BoolArray, Document, IntArray
 
 SCHEMA_VERSION = 1
@@ -66,12 +66,17 @@ class DocumentStore:
             )
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            pages, page_bytes = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+            )
         except sqlite3.Error as error:
             raise BundleError(f"{file} cannot be read: {error}") from error
         if version > SCHEMA_VERSION:
             raise BundleError(
                 f"{file} has schema {version}, this hybridret reads {SCHEMA_VERSION}: it was written by a newer one"
             )
+        if file.stat().st_size < pages * page_bytes:
+            raise BundleError(f"{file} is damaged: it is shorter than it says")
         if version != SCHEMA_VERSION or not {"documents", "state"} <= tables:
             raise BundleError(f"{file} is not the database of a hybridret bundle")
         return cls(connection, str(file))
@@ -129,15 +134,11 @@ class DocumentStore:
 
     def rows_of(self, doc_ids: Sequence[str]) -> dict[str, int]:
         """The rows of the ids that are present."""
-        return {doc_id: row for row, doc_id, *_ in self._select("id", doc_ids)}
-
-    def by_row(self, rows: Sequence[int]) -> dict[int, Document]:
-        """The documents of the rows that are present."""
-        return {found[0]: _document(found) for found in self._select("row", rows)}
+        return {doc_id: row for row, doc_id, *_ in self._select(doc_ids)}
 
     def by_id(self, doc_ids: Sequence[str]) -> dict[str, Document]:
         """The documents of the ids that are present."""
-        return {found[1]: _document(found) for found in self._select("id", doc_ids)}
+        return {found[1]: _document(found) for found in self._select(doc_ids)}
 
     def all_rows(self) -> list[tuple[int, str]]:
         """Row and id of every document, by row."""
@@ -176,15 +177,14 @@ class DocumentStore:
         with self._reading() as connection:
             connection.execute("UPDATE state SET value = ?", [json.dumps(value)])
 
-    def _select(self, column: str, values: Sequence[Any]) -> Iterator[tuple[int, str, str, str]]:
-        for start in range(0, len(values), _MOST_PARAMETERS):
-            part = [
-                value if isinstance(value, str) else int(value) for value in values[start : start + _MOST_PARAMETERS]
-            ]
+    def _select(self, doc_ids: Iterable[object]) -> Iterator[tuple[int, str, str, str]]:
+        possible = [doc_id for doc_id in doc_ids if isinstance(doc_id, str) and is_text(doc_id)]
+        for start in range(0, len(possible), _MOST_PARAMETERS):
+            part = possible[start : start + _MOST_PARAMETERS]
             marks = ", ".join("?" * len(part))
             with self._reading() as connection:
                 yield from connection.execute(
-                    f"SELECT row, id, text, metadata FROM documents WHERE {column} IN ({marks})", part
+                    f"SELECT row, id, text, metadata FROM documents WHERE id IN ({marks})", part
                 ).fetchall()
 
     @contextmanager
@@ -201,13 +201,14 @@ class DocumentStore:
 
 
 def encode_metadata(document: Document) -> str:
-    """A document's metadata as JSON.
+    """A document's metadata as JSON, keys as they are, since SQLite finds no escaped ones.
 
     Raises:
         InputError: A value is one that JSON cannot hold.
     """
     try:
-        return json.dumps(document.metadata, allow_nan=False)
+        encoded = json.dumps(document.metadata, allow_nan=False, ensure_ascii=False)
+        return encoded if is_text(encoded) else json.dumps(document.metadata)
     except (TypeError, ValueError) as error:
         raise InputError(f"the metadata of document {document.doc_id!r} cannot be held as JSON: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -35,13 +36,16 @@ def compile_filter(filter: Filter) -> Condition:
     parts = ["1"]
     values: list[Any] = []
     for key, value in filter.items():
-        if not isinstance(key, str) or '"' in key or key.startswith("$"):
+        if not isinstance(key, str) or not is_text(key) or '"' in key or key.startswith("$"):
             raise FilterError(f"filter key {key!r}: fields are named by strings without quotes or a leading $")
-        path = f'$."{key}"'
+        path = "$." + json.dumps(key, ensure_ascii=False)
         if value is None:
             parts.append("json_extract(metadata, ?) IS NULL")
             values.append(path)
-        elif isinstance(value, str | bool | float) or (isinstance(value, int) and abs(value) <= _LARGEST):
+        elif isinstance(value, str) and is_text(value):
+            parts.append("(json_extract(metadata, ?) = ? AND json_type(metadata, ?) = 'text')")
+            values += [path, value, path]
+        elif isinstance(value, bool | float) or (isinstance(value, int) and abs(value) <= _LARGEST):
             parts.append("json_extract(metadata, ?) = ?")
             values += [path, value]
         else:
@@ -49,3 +53,8 @@ def compile_filter(filter: Filter) -> Condition:
                 f"filter on {key!r}: a value is a string, number, bool or None, not {type(value).__name__} {value!r}"
             )
     return Condition(" AND ".join(parts), tuple(values))
+
+
+def is_text(value: str) -> bool:
+    """Whether a string has no lone surrogates, which no database can hold."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
