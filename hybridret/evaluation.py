@@ -32,7 +32,7 @@ def evaluate(index: HybridIndex, dataset: Dataset, progress: Progress | None = N
         included, in milliseconds.
     """
     per_query = evaluate_queries(index, dataset, progress)
-    texts = list(dataset.queries.values())[: _WARM_UP + _TIMED_QUERIES]
+    texts = list(dataset.queries.values())[:_TIMED_QUERIES]
     return {
         system: {
             **{measure: sum(values.values()) / len(values) for measure, values in measures.items()},
@@ -88,8 +88,9 @@ def _run(
 def _latency(index: HybridIndex, texts: Sequence[str], retrievers: Sequence[str]) -> float:
     """Median milliseconds of single warm queries for ten hits."""
     taken = []
-    for text in [*texts[:_WARM_UP], *texts]:
+    warm_up = texts[:_WARM_UP]
+    for text in [*warm_up, *texts]:
         start = time.perf_counter()
         index.search([text], 10, retrievers=retrievers)
         taken.append(1000 * (time.perf_counter() - start))
-    return median(taken[_WARM_UP:])
+    return median(taken[len(warm_up) :])

@@ -23,7 +23,7 @@ from hybridret.generation import Candidates, Generation
 from hybridret.models import Prompts, load_model
 from hybridret.ranking import diversify
 from hybridret.store import ArrayFile, Bundle, Condition, DocumentStore, Filter, compile_filter
-from hybridret.store.bundle import DATABASE, MODEL_FOLDER, new_folder, write_arrays
+from hybridret.store.bundle import DATABASE, MODEL_FOLDER, check_target, new_folder, write_arrays
 from hybridret.types import (
     RETRIEVERS,
     BoolArray,
@@ -93,6 +93,8 @@ class HybridIndex:
             InputError: A document is at fault.
             BundleError: Something that is no bundle lies at the path.
         """
+        if path is not None:
+            check_target(path)
         index = cls(DocumentStore.in_memory(), Generation.empty(config or Config()), lambda: encoder)
         index.add(documents, progress=progress)
         if path is None:

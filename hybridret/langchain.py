@@ -97,6 +97,8 @@ class HybridRetriever(DocumentIndex):
             InputError: A text, id or setting is at fault, or the numbers of texts, metadatas and ids differ.
             ModelError: The embedding model cannot be loaded.
         """
+        if isinstance(texts, str):
+            raise InputError("texts must be a list of strings, not one string")
         listed = list(texts)
         given = [{}] * len(listed) if metadatas is None else list(metadatas)
         named = [None] * len(listed) if ids is None else list(ids)

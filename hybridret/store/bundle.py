@@ -145,12 +145,21 @@ def new_folder(path: Path) -> Iterator[Path]:
         yield fresh
         fresh.chmod(0o755)
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-            path.rename(old / path.name)
-            fresh.rename(path)
-            shutil.rmtree(old)
+            _replace(path, fresh)
         else:
             fresh.rename(path)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def _replace(path: Path, fresh: Path) -> None:
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent)) / path.name
+    path.rename(old)
+    try:
+        fresh.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    finally:
+        shutil.rmtree(old.parent)

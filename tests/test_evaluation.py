@@ -1,0 +1,126 @@
+"""Measures against their formulas, and the collections that decide whether the whole is good enough."""
+
+from __future__ import annotations
+
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybridret.config import Config
+from hybridret.data.dataset import Dataset, read_dataset
+from hybridret.data.readers import read_corpus
+from hybridret.dense import EmbeddingsEncoder, make_encoder
+from hybridret.evaluation import MEASURES, SYSTEMS, evaluate, evaluate_queries, measure_run
+from hybridret.hybrid import HybridIndex
+from hybridret.types import RETRIEVERS
+
+FIELDS = {"nDCG@10", "Recall@1", "Recall@10", "Recall@100", "RR@10", "latency_ms_p50"}
+
+
+def test_measures_follow_their_formulas() -> None:
+    dataset = Dataset({"q": "?", "none": "?"}, {"q": {"a": 2, "b": 1, "c": 1, "d": 0}, "none": {"a": 1}}, 0)
+    run = {"q": {"x": 0.9, "b": 0.8, "a": 0.7, "d": 0.6}}
+    values = measure_run(run, dataset)
+    assert {name: value["q"] for name, value in values.items()} == pytest.approx(
+        {
+            "nDCG@10": (1 / log2(3) + 2 / log2(4)) / (2 / log2(2) + 1 / log2(3) + 1 / log2(4)),
+            "Recall@1": 0.0,
+            "Recall@10": 2 / 3,
+            "Recall@100": 2 / 3,
+            "RR@10": 1 / 2,
+        }
+    )
+    assert {name: value["none"] for name, value in values.items()} == dict.fromkeys(MEASURES, 0.0)
+
+
+def test_ranks_beyond_the_depth_of_a_measure_do_not_count() -> None:
+    dataset = Dataset({"q": "?"}, {"q": {"a": 1}}, 0)
+    run = {"q": {**{f"x{place}": 100.0 - place for place in range(10)}, "a": 1.0}}
+    values = {name: value["q"] for name, value in measure_run(run, dataset).items()}
+    assert values == {"nDCG@10": 0, "Recall@1": 0, "Recall@10": 0, "Recall@100": 1, "RR@10": 0}
+
+
+@pytest.fixture
+def index(embeddings: Any, beir_folder: Path) -> HybridIndex:
+    return HybridIndex.build(read_corpus(str(beir_folder)), EmbeddingsEncoder(embeddings), Config(docid_levels=3))
+
+
+def test_every_system_is_measured_alone_and_all_together(index: HybridIndex, beir_folder: Path) -> None:
+    dataset = read_dataset(str(beir_folder), "test", index.ids())
+    told: list[tuple[str, int, int]] = []
+    metrics = evaluate(index, dataset, lambda *report: told.append(report))
+    assert list(metrics) == ["bm25", "dense", "docid", "hybrid"]
+    for values in metrics.values():
+        assert set(values) == FIELDS
+        assert values["latency_ms_p50"] > 0
+        assert values["Recall@10"] == values["Recall@100"] == 1.0
+    assert metrics["bm25"]["nDCG@10"] == 1.0
+    assert [label for label, *_ in told] == [f"asking {system}" for system in SYSTEMS]
+
+
+def test_means_are_over_the_queries_and_agree_with_a_search_by_hand(index: HybridIndex, beir_folder: Path) -> None:
+    dataset = read_dataset(str(beir_folder), "test", index.ids())
+    measured = evaluate_queries(index, dataset)
+    for system, retrievers in {"dense": ["dense"], "hybrid": RETRIEVERS}.items():
+        for query, text in dataset.queries.items():
+            found = [hit.doc_id for hit in index.search([text], 10, retrievers=retrievers)[0]]
+            (wanted,) = [doc_id for doc_id, grade in dataset.qrels[query].items() if grade]
+            assert measured[system]["RR@10"][query] == pytest.approx(1 / (found.index(wanted) + 1))
+    means = evaluate(index, dataset)
+    for name in MEASURES:
+        values = measured["hybrid"][name].values()
+        assert means["hybrid"][name] == pytest.approx(sum(values) / len(values))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_a_few_queries_are_enough_to_measure(index: HybridIndex, n: int) -> None:
+    queries = {f"q{number}": "who purrs" for number in range(n)}
+    metrics = evaluate(index, Dataset(queries, {query: {"cat": 1} for query in queries}, 0))
+    assert metrics["bm25"]["RR@10"] == 1.0
+    assert all(values["latency_ms_p50"] > 0 for values in metrics.values())
+
+
+def test_a_blank_query_measures_zero(index: HybridIndex) -> None:
+    metrics = evaluate_queries(index, Dataset({"q": " "}, {"q": {"cat": 1}}, 0))
+    assert {values["nDCG@10"]["q"] for values in metrics.values()} == {0.0}
+
+
+def measured(collection: Path, model: Any, config: Config | None = None) -> dict[str, float]:
+    documents = read_corpus(str(collection))
+    index = HybridIndex.build(documents, make_encoder(model), config)
+    dataset = read_dataset(str(collection), "test", index.ids())
+    per_query = evaluate_queries(index, dataset)
+    return {system: sum(values["nDCG@10"].values()) / len(dataset.queries) for system, values in per_query.items()}
+
+
+@pytest.mark.data
+@pytest.mark.model
+@pytest.mark.slow
+def test_scifact_is_as_good_as_it_was_measured_to_be(data_folder: Path, packaged_model: str) -> None:
+    found = measured(data_folder / "scifact", packaged_model)
+    assert found["bm25"] >= 0.66
+    assert found["dense"] == pytest.approx(0.645, abs=0.01)
+    assert found["docid"] >= 0.47
+    assert found["hybrid"] >= 0.72
+
+
+@pytest.mark.data
+@pytest.mark.model
+@pytest.mark.slow
+def test_on_cranfield_the_hybrid_is_not_below_dense(data_folder: Path, packaged_model: str) -> None:
+    found = measured(data_folder / "cranfield", packaged_model)
+    assert found["hybrid"] >= found["dense"] >= 0.38
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_chinese_is_found_by_bm25(data_folder: Path, embeddings: Any) -> None:
+    documents = read_corpus(str(data_folder / "cmrc2018"))
+    index = HybridIndex.build(documents, EmbeddingsEncoder(embeddings), Config(docid_levels=1, docid_codes=2))
+    dataset = read_dataset(str(data_folder / "cmrc2018"), "test", index.ids())
+    answers = index.search(list(dataset.queries.values()), 100, retrievers=["bm25"])
+    run = {query: {hit.doc_id: hit.score for hit in hits} for query, hits in zip(dataset.queries, answers, strict=True)}
+    values = measure_run(run, dataset)["nDCG@10"].values()
+    assert sum(values) / len(values) >= 0.97

@@ -1,0 +1,169 @@
+"""Imports run one way, and heavy packages wait until they are needed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {
+    "torch",
+    "faiss",
+    "sentence_transformers",
+    "transformers",
+    "pyarrow",
+    "langchain_text_splitters",
+    "ir_measures",
+}
+
+LAYERS = [
+    {"types", "errors", "config", "ranking"},
+    {"models", "data", "store"},
+    {"dense", "bm25", "docids", "decoding", "fusion"},
+    {"generative"},
+    {"generation", "hybrid", "explain"},
+    {"langchain", "cli", "demo", "evaluation", "display"},
+]
+MAY_IMPORT_EACH_OTHER = [LAYERS[0], LAYERS[4], LAYERS[5]]
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+
+
+class Import(NamedTuple):
+    """An import statement: where it is, what it names and whether it runs when its module is imported."""
+
+    place: str
+    part: str
+    target: str
+    at_top: bool
+
+
+def imports(package: str) -> Iterator[Import]:
+    for file in sorted((ROOT / package).rglob("*.py")):
+        names = file.relative_to(ROOT).with_suffix("").parts
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node, at_top in walk(tree, True):
+            targets: list[str] = []
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = ".".join([*names[: -node.level], node.module or ""]).strip(".") if node.level else node.module
+                targets = [f"{base}.{alias.name}" for alias in node.names]
+            for target in targets:
+                yield Import(f"{file.relative_to(ROOT)}:{node.lineno}", names[1], target, at_top)
+
+
+def walk(node: ast.AST, at_top: bool) -> Iterator[tuple[Any, bool]]:
+    for child in ast.iter_child_nodes(node):
+        runs = at_top and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield child, runs
+        checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        yield from walk(child, runs and not checking)
+
+
+OURS = list(imports("hybridret"))
+
+
+def test_every_part_has_a_layer() -> None:
+    parts = {
+        path.stem for path in (ROOT / "hybridret").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert parts - {"__init__", "__main__"} == set(LEVEL)
+
+
+def test_imports_run_one_way_and_siblings_do_not_import_each_other() -> None:
+    wrong = []
+    for found in OURS:
+        package, _, rest = found.target.partition(".")
+        target = rest.partition(".")[0]
+        if package != "hybridret" or found.part == "__init__" or target in ("__version__", found.part):
+            continue
+        together = any({found.part, target} <= parts for parts in MAY_IMPORT_EACH_OTHER)
+        if LEVEL[target] > LEVEL[found.part] or (LEVEL[target] == LEVEL[found.part] and not together):
+            wrong.append(found)
+    assert wrong == []
+
+
+def test_only_generative_joins_docids_and_decoding() -> None:
+    joining = {
+        part
+        for part in LEVEL
+        if {"docids", "decoding"}
+        <= {
+            found.target.split(".")[1] for found in OURS if found.part == part and found.target.startswith("hybridret.")
+        }
+    }
+    assert joining == {"generative"}
+
+
+def test_decoding_fusion_and_ranking_know_arrays_only() -> None:
+    allowed = {"hybridret", "numpy", "__future__", "collections", "typing", "math", "functools", "dataclasses"}
+    for found in OURS:
+        if found.part in {"decoding", "fusion", "ranking", "types"} and found.target.split(".")[0] not in allowed:
+            assert found.target == "pathlib.Path", found
+
+
+def test_the_pipeline_knows_no_framework() -> None:
+    for found in OURS:
+        if found.target.split(".")[0].startswith("langchain"):
+            assert found.part in {"langchain", "data"}, found
+        assert not found.target.startswith(("langchain.", "langchain_community", "langchain_classic")), found
+
+
+def test_hybridret_imports_neither_finetune_nor_benchmarks() -> None:
+    assert not [found for found in OURS if found.target.split(".")[0] in {"finetune", "benchmarks", "tests"}]
+    if (ROOT / "finetune").is_dir():
+        assert not [found for found in imports("finetune") if found.target.split(".")[0] in {"benchmarks", "tests"}]
+
+
+def test_heavy_packages_are_imported_where_they_are_used() -> None:
+    assert [found for found in OURS if found.at_top and found.target.split(".")[0] in HEAVY] == []
+
+
+def test_no_pickle_is_read_or_written() -> None:
+    assert not [
+        found for found in OURS if found.target.split(".")[0] in {"pickle", "dill", "joblib", "shelve", "marshal"}
+    ]
+
+
+MODULES = """
+import sys
+{code}
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hybridret",
+        "from hybridret.cli import app",
+        "sys.argv = ['hybridret', '--help']\nfrom hybridret.cli import main\ntry: main()\nexcept SystemExit: pass",
+    ],
+    ids=["import", "cli", "help"],
+)
+def test_importing_the_package_and_asking_for_help_load_nothing_heavy(
+    run_python: Callable[..., Any], code: str
+) -> None:
+    done = run_python(MODULES.format(code=code))
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines())
+    assert "hybridret" in loaded
+    assert not loaded & {*HEAVY, "scipy", "sklearn", "langchain_core", "huggingface_hub"}
+
+
+def test_importing_the_retriever_loads_neither_torch_nor_faiss(run_python: Callable[..., Any]) -> None:
+    done = run_python(MODULES.format(code="from hybridret import HybridRetriever"))
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.splitlines()) & {"torch", "faiss", "sentence_transformers", "transformers"}
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    import hybridret
+
+    assert set(hybridret.__all__) == {"HybridRetriever", "__version__"}
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        hybridret.nonsense  # noqa: B018
