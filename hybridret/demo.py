@@ -13,9 +13,9 @@ from hybridret.hybrid import HybridIndex
 from hybridret.types import Hit, Progress
 
 QUESTIONS = (
-    "delete a folder with everything in it",
-    "run a command and capture what it prints",
-    "pick a random element but some more likely than others",
+    "run a shell command and get its output as a string",
+    "cache the results of a function",
+    "split a path into folder and file name",
 )
 _SHOWN = 5
 
