@@ -16,7 +16,7 @@ demo: setup
 	$(BIN)/hybridret demo
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --maxschedchunk 1
 
 lint: setup
 	$(BIN)/ruff check .
@@ -26,13 +26,14 @@ types: setup
 	$(BIN)/mypy
 
 wheel: setup
+	rm -rf build dist
 	$(BIN)/python -m build --wheel --outdir dist .
 
+bench: export OMP_NUM_THREADS = 1
 bench: setup
 	$(BIN)/python -m benchmarks.bm25_speed
 	$(BIN)/python -m benchmarks.query_latency
 	$(BIN)/python -m benchmarks.python_docs
-	$(BIN)/python -m benchmarks.fusion_default
 
 clean:
 	rm -rf .venv build dist *.egg-info

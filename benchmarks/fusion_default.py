@@ -36,7 +36,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], tuple[float, float, float]]] = {
 def main() -> None:
     """Measures every setting on every split of the collections named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("collections", nargs="*", default=[PYTHON_DOCS], help="BEIR folders, names or python-docs")
+    parser.add_argument("collections", nargs="+", help="BEIR folders, names or python-docs")
     encoder, rows = make_encoder(), {}
     for name in parser.parse_args().collections:
         source = find_source(name)

@@ -106,9 +106,10 @@ def search(
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
-    hits = opened.search([query], k, _parse_filter(filter), retrievers.split(","))[0]
+    conditions, names = _parse_filter(filter), retrievers.split(",")
+    hits = opened.search([query], k, conditions, names)[0]
     documents = opened.documents(hits)
-    reasons = [opened.explain(query, hit.doc_id) for hit in hits] if explain else []
+    reasons = [opened.explain(query, hit.doc_id, conditions, names) for hit in hits] if explain else []
     if as_json:
         shown = [
             {"id": hit.doc_id, "score": hit.score, "text": document.text, "metadata": document.metadata}

@@ -19,15 +19,14 @@ from hybridret.dense import TransformerEncoder
 from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.explain import explain
 from hybridret.fusion import check_weights
-from hybridret.generation import Candidates, Generation
+from hybridret.generation import Generation
 from hybridret.models import Prompts, load_model
-from hybridret.ranking import diversify
+from hybridret.search import check_search, search_rows
 from hybridret.store import ArrayFile, Bundle, Condition, DocumentStore, Filter, compile_filter
 from hybridret.store.bundle import DATABASE, MODEL_FOLDER, check_target, new_folder, write_arrays
 from hybridret.types import (
     RETRIEVERS,
     BoolArray,
-    Detail,
     Document,
     Encoder,
     FloatArray,
@@ -35,10 +34,10 @@ from hybridret.types import (
     IntArray,
     Progress,
     Queries,
-    ScoreArray,
 )
 
 _CACHED_FILTERS = 64
+_BATCH = 128
 
 
 class HybridIndex:
@@ -65,6 +64,8 @@ class HybridIndex:
         self._load_encoder = load_encoder
         self._bundle = bundle
         self._change_lock = RLock()
+        self._encoder_lock = Lock()
+        self._encoder: Encoder | None = None
         self._filter_lock = Lock()
         self._filters: OrderedDict[tuple[int, Condition], BoolArray] = OrderedDict()
 
@@ -136,10 +137,13 @@ class HybridIndex:
 
         return cls(store, generation, load_encoder, bundle)
 
-    @cached_property
+    @property
     def encoder(self) -> Encoder:
         """The encoder of documents and queries."""
-        return self._load_encoder()
+        with self._encoder_lock:
+            if self._encoder is None:
+                self._encoder = self._load_encoder()
+            return self._encoder
 
     @cached_property
     def model_name(self) -> str:
@@ -172,6 +176,7 @@ class HybridIndex:
         """
         added = clean_documents(documents)
         if added:
+            self._store.check(added, replace)
             texts = [document.text for document in added]
             vectors = self.encoder.encode_documents(texts, progress)
             cut = self.encoder.count_cut_tokens(texts)
@@ -187,7 +192,11 @@ class HybridIndex:
 
         Returns:
             The ids that were present.
+
+        Raises:
+            InputError: One string was given instead of a list of ids.
         """
+        doc_ids = _listed(doc_ids)
         with self._change_lock:
             present = self._store.rows_of(doc_ids)
             if present:
@@ -196,6 +205,7 @@ class HybridIndex:
 
     def get(self, doc_ids: Sequence[str]) -> list[Document]:
         """The documents of the ids that are present, in the order asked."""
+        doc_ids = _listed(doc_ids)
         found = self._store.by_id(doc_ids)
         return [found[doc_id] for doc_id in dict.fromkeys(doc_ids) if doc_id in found]
 
@@ -229,7 +239,7 @@ class HybridIndex:
         Raises:
             InputError: An argument is out of its range.
         """
-        _check_search(queries, k, retrievers, diversity)
+        check_search(queries, k, retrievers, diversity)
         asked = [clean_text(query, "a query") for query in queries]
         generation = self._generation
         weighing = check_weights(self.config.weights if weights is None else weights, retrievers)
@@ -238,9 +248,11 @@ class HybridIndex:
         results: list[list[Hit]] = [[] for _ in asked]
         if present and generation.n_documents:
             encoded = self._encode([asked[position] for position in present], retrievers)
-            found = _search(generation, encoded, k, allowed, retrievers, weighing, diversity)
-            for position, hits in zip(present, found, strict=True):
-                results[position] = hits
+            for start in range(0, len(present), _BATCH):
+                part = Queries(encoded.texts[start : start + _BATCH], encoded.vectors[start : start + _BATCH])
+                found = search_rows(generation, part, k, allowed, retrievers, weighing, diversity)
+                for position, hits in zip(present[start : start + _BATCH], found, strict=True):
+                    results[position] = hits
         return results
 
     def documents(self, hits: Sequence[Hit]) -> list[Document]:
@@ -248,12 +260,21 @@ class HybridIndex:
         found = self._store.by_id([hit.doc_id for hit in hits])
         return [found[hit.doc_id] for hit in hits if hit.doc_id in found]
 
-    def explain(self, query: str, doc_id: str, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
+    def explain(
+        self,
+        query: str,
+        doc_id: str,
+        filter: Filter | None = None,
+        retrievers: Sequence[str] = RETRIEVERS,
+        weights: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
         """Says why a document is where it is for a query.
 
         Args:
             query: What is asked.
             doc_id: The document, whether or not it would be found.
+            filter: As in ``search``: other documents take no rank.
+            retrievers: Which take part.
             weights: Weights of the fusion, instead of the index's.
 
         Returns:
@@ -267,8 +288,13 @@ class HybridIndex:
         row = self._store.rows_of([doc_id]).get(doc_id)
         if row is None or not text.strip():
             raise InputError(f"no document {doc_id!r} in the index" if row is None else "the query is blank")
-        weighing = check_weights(self.config.weights if weights is None else weights, RETRIEVERS)
-        return explain(self._generation, self._encode([text], RETRIEVERS), row, weighing)
+        generation = self._generation
+        check_search([text], 1, retrievers, 0.0)
+        weighing = check_weights(self.config.weights if weights is None else weights, retrievers)
+        allowed = generation.allowed(None if not filter else self._matching(filter, generation))
+        if allowed is not None and not allowed[row]:
+            raise InputError(f"document {doc_id!r} does not match the filter")
+        return explain(generation, self._encode([text], retrievers), row, allowed, retrievers, weighing)
 
     def info(self) -> dict[str, Any]:
         """Counts, settings and sizes of the index, as JSON can hold them."""
@@ -332,33 +358,43 @@ class HybridIndex:
         progress: Progress | None = None,
     ) -> None:
         """Deletes, then adds, in one transaction; nothing has changed where it fails."""
-        try:
-            with self._store.transaction():
-                after = self._changed(removed, added, vectors, cut, progress)
-            self._generation = after
-        finally:
-            if self._bundle is not None:
-                self._bundle.remove_all_but({name for name, *_ in self._store.state["files"].values()})
-
-    def _changed(
-        self, removed: list[str], added: list[Document], vectors: FloatArray, cut: IntArray, progress: Progress | None
-    ) -> Generation:
-        """The generation after a change, written but not yet committed."""
-        after = self._generation
-        if self._bundle is not None and self._store.state["generation"] != after.number:
-            raise BundleError(f"{self._bundle.folder} was changed by another process; load it again")
+        before = self._generation
         rows = list(self._store.rows_of(removed).values())
-        if rows:
-            self._store.delete(rows)
-            after = after.without(rows)
+        after = before.without(rows) if rows else before
         if added:
-            self._store.insert(len(after.ids), added, cut)
             texts = [document.text for document in added]
             after = after.appended([document.doc_id for document in added], texts, vectors, progress)
+        written: list[str] = []
+        try:
+            with self._store.transaction():
+                old = self._files(before)
+                self._store.delete(rows)
+                self._store.insert(len(before.ids), added, cut)
+                if self._bundle is not None:
+                    self._bundle.remove([name for name in self._bundle.array_files() if name not in old])
+                    files = {}
+                    for part, arrays in after.arrays().items():
+                        files[part] = self._bundle.write(part, after.number, arrays)
+                        written.append(files[part].name)
+                    self._store.state = self._state(after, files)
+        except BaseException:
+            self._remove(written)
+            raise
+        self._generation = after
+        self._remove(old)
+
+    def _files(self, generation: Generation) -> list[str]:
+        """The array files of a generation that must be the committed one; none in memory."""
+        if self._bundle is None:
+            return []
+        state = self._store.state
+        if state["generation"] != generation.number:
+            raise BundleError(f"{self._bundle.folder} was changed by another process; load it again")
+        return [name for name, *_ in state["files"].values()]
+
+    def _remove(self, names: Sequence[str]) -> None:
         if self._bundle is not None:
-            files = {part: self._bundle.write(part, after.number, arrays) for part, arrays in after.arrays().items()}
-            self._store.state = self._state(after, files)
-        return after
+            self._bundle.remove(names)
 
     def _state(self, generation: Generation, files: dict[str, ArrayFile]) -> dict[str, Any]:
         return {
@@ -390,59 +426,10 @@ class HybridIndex:
             return self._filters[key]
 
 
-def _search(
-    generation: Generation,
-    queries: Queries,
-    k: int,
-    allowed: BoolArray | None,
-    names: Sequence[str],
-    weights: ScoreArray,
-    diversity: float,
-) -> list[list[Hit]]:
-    depth = k if len(names) == 1 and not diversity else max(k, generation.config.depth)
-    runs = generation.runs(queries, depth, allowed, names)
-    pooled = [name for name, weight in zip(names, weights, strict=True) if weight > 0]
-    results = []
-    for query, candidates in enumerate(generation.candidates(queries, runs, pooled)):
-        if len(names) == 1:
-            run = runs[names[0]][query]
-            places = np.searchsorted(candidates.rows, run.rows)
-        else:
-            run, places = generation.fuse(candidates, weights, depth if diversity else k)
-        picked = (
-            diversify(run.scores, generation.dense.vectors[run.rows], k, diversity)
-            if diversity
-            else range(len(run.rows))
-        )
-        results.append(
-            [
-                Hit(
-                    generation.ids[run.rows[at]],
-                    float(run.scores[at]),
-                    _details(names, candidates, int(places[at])),
-                )
-                for at in picked
-            ]
-        )
-    return results
-
-
-def _details(names: Sequence[str], candidates: Candidates, place: int) -> dict[str, Detail]:
-    scores, ranks = candidates.scores[:, place].tolist(), candidates.ranks[:, place].tolist()
-    return {name: Detail(rank or None, score) for name, rank, score in zip(names, ranks, scores, strict=True)}
-
-
-def _check_search(queries: Sequence[str], k: int, retrievers: Sequence[str], diversity: float) -> None:
-    if isinstance(queries, str):
-        raise InputError("queries must be a list of strings, not one string")
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise InputError(f"k must be a whole number from 1 up, not {k!r}")
-    if isinstance(retrievers, str) or not retrievers or len(set(retrievers)) != len(retrievers):
-        raise InputError(f"retrievers must be a list of different names, not {retrievers!r}")
-    if unknown := [name for name in retrievers if name not in RETRIEVERS]:
-        raise InputError(f"unknown retriever {unknown[0]!r}; known are {', '.join(RETRIEVERS)}")
-    if not 0.0 <= diversity <= 1.0:
-        raise InputError(f"diversity must be from 0 to 1, not {diversity!r}")
+def _listed(doc_ids: Iterable[str]) -> list[str]:
+    if isinstance(doc_ids, str):
+        raise InputError(f"ids must be a list of strings, not the string {doc_ids!r}")
+    return list(doc_ids)
 
 
 def _bundled_encoder(bundle: Bundle, name: str) -> Encoder:

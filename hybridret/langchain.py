@@ -16,7 +16,7 @@ from langchain_core.indexing.base import DeleteResponse, DocumentIndex
 from langchain_core.retrievers import LangSmithRetrieverParams
 from langchain_core.runnables import RunnableConfig, run_in_executor
 from langchain_core.runnables.config import get_config_list
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from hybridret.config import Config
 from hybridret.data.chunk import chunk_documents
@@ -42,8 +42,6 @@ class HybridRetriever(DocumentIndex):
         >>> [document.id for document in retriever.invoke("which animal purrs?", k=1)]
         ['cat']
     """
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     index: HybridIndex = Field(exclude=True, repr=False)
     """The pipeline underneath."""
@@ -111,8 +109,9 @@ class HybridRetriever(DocumentIndex):
         encoder_settings = {name: config.pop(name) for name in _ENCODER_SETTINGS if name in config}
         names = {item.name for item in fields(Config)} - {"weights"}
         index_settings = {name: config.pop(name) for name in names & set(config)}
-        if unknown := set(config) - set(cls.model_fields):
-            raise InputError(f"unknown setting {sorted(unknown)[0]!r}")
+        if config.get("weights") is not None:
+            index_settings["weights"] = config["weights"]
+        cls._check_settings(config)
         encoder, settings = make_encoder(embedding_model, **encoder_settings), Config(**index_settings)
         retriever = cls(index=HybridIndex.build([], encoder, settings), **config)
         retriever.index = HybridIndex.build(
@@ -160,8 +159,14 @@ class HybridRetriever(DocumentIndex):
         Raises:
             BundleError: There is no bundle, or it is damaged or of a newer schema.
         """
+        cls._check_settings(settings)
         encoder = None if embedding_model is None else make_encoder(embedding_model)
         return cls(index=HybridIndex.open(Path(path), encoder), **settings)
+
+    @classmethod
+    def _check_settings(cls, settings: Mapping[str, Any]) -> None:
+        if unknown := set(settings) - set(cls.model_fields):
+            raise InputError(f"unknown setting {sorted(unknown)[0]!r}")
 
     def save(self, path: str | Path) -> None:
         """Writes the index as a bundle; see ``HybridIndex.save``."""
@@ -181,7 +186,7 @@ class HybridRetriever(DocumentIndex):
 
     def explain(self, query: str, doc_id: str) -> dict[str, Any]:
         """Says why a document is where it is for a query; see ``HybridIndex.explain``."""
-        return self.index.explain(query, doc_id, self.weights)
+        return self.index.explain(query, doc_id, self.filter, weights=self.weights)
 
     def add_documents(self, documents: Iterable[LangChainDocument], ids: Sequence[str] | None = None) -> list[str]:
         """Adds documents.

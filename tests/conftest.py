@@ -240,3 +240,8 @@ def data_folder() -> Path:
     if not folder:
         pytest.skip("$HYBRIDRET_DATA is not set")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts the longest tests first, so that two workers end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -523,3 +524,52 @@ def test_k_beyond_the_collection_is_clamped(
     index = build(documents, index=kind)
     for retrievers in (["dense"], ["bm25"], ["docid"], RETRIEVERS):
         assert len(index.search(["bar"], k, retrievers=retrievers)[0]) == min(k, 60)
+
+
+def test_a_change_that_finds_the_bundle_locked_leaves_the_other_writers_files_alone(
+    build: Callable[..., HybridIndex], documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.store.documents._LOCK_SECONDS", 0.0)
+    index = build(documents, tmp_path / "b")
+    other = sqlite3.connect(tmp_path / "b" / "hybridret.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    (tmp_path / "b" / "vectors.2.safetensors").touch()
+    before = sorted(path.name for path in (tmp_path / "b").iterdir())
+    with pytest.raises(BundleError, match="another process is writing"):
+        index.delete([documents[0].doc_id])
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == before
+    other.execute("ROLLBACK")
+    other.close()
+    assert index.delete([documents[0].doc_id]) == [documents[0].doc_id]
+
+
+def test_ids_may_come_from_a_generator_but_not_as_one_string(
+    build: Callable[..., HybridIndex], documents: list[Document]
+) -> None:
+    index, doc_id = build(documents), documents[0].doc_id
+    assert index.delete(one for one in [doc_id]) == [doc_id]
+    for call in (index.delete, index.get):
+        with pytest.raises(InputError, match="list of strings"):
+            call(doc_id)
+
+
+def test_an_explanation_is_of_the_search_that_was_asked(
+    build: Callable[..., HybridIndex], documents: list[Document]
+) -> None:
+    index, text = build(documents), documents[0].text
+    for names in (["bm25"], ["dense", "docid"]):
+        for hit in index.search([text], 5, retrievers=names)[0]:
+            reason = index.explain(text, hit.doc_id, retrievers=names)
+            assert reason["score"] == pytest.approx(hit.score, abs=1e-9)
+            assert list(reason["retrievers"]) == names
+
+
+def test_batches_of_any_size_are_answered_as_single_queries_are(
+    build: Callable[..., HybridIndex], documents: list[Document]
+) -> None:
+    index = build(documents)
+    many = [documents[position % len(documents)].text for position in range(300)]
+    answers = index.search(many, 3)
+    assert len(answers) == 300
+    single = {text: [hit.doc_id for hit in index.search([text], 3)[0]] for text in set(many)}
+    assert [[hit.doc_id for hit in hits] for hits in answers] == [single[text] for text in many]

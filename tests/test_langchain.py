@@ -764,3 +764,18 @@ def minilm(packaged_model: str) -> HybridRetriever:
 )
 def test_with_a_real_model_meaning_is_found(minilm: HybridRetriever, query: str, wanted: str) -> None:
     assert ids(minilm.invoke(query)) == [wanted]
+
+
+def test_weights_are_saved_with_the_bundle(embeddings: Any, tmp_path: Path) -> None:
+    texts = [f"word{number} honey{number % 3}" for number in range(20)]
+    made = HybridRetriever.from_texts(
+        texts, ids=texts, path=tmp_path / "b", embedding_model=embeddings, weights={"bm25": 1.0}
+    )
+    loaded = HybridRetriever.load(tmp_path / "b", embedding_model=embeddings)
+    assert loaded.search(["honey1 word7"], 10) == made.search(["honey1 word7"], 10)
+
+
+def test_an_unknown_setting_of_load_is_refused(embeddings: Any, tmp_path: Path) -> None:
+    HybridRetriever.from_texts(["a"], path=tmp_path / "b", embedding_model=embeddings)
+    with pytest.raises(InputError, match="wieghts"):
+        HybridRetriever.load(tmp_path / "b", embedding_model=embeddings, wieghts={})

@@ -25,7 +25,7 @@ LAYERS = [
     {"models", "data", "store"},
     {"dense", "bm25", "docids", "decoding", "fusion"},
     {"generative"},
-    {"generation", "hybrid", "explain"},
+    {"generation", "search", "hybrid", "explain"},
     {"langchain", "cli", "demo", "evaluation", "display"},
 ]
 MAY_IMPORT_EACH_OTHER = [LAYERS[0], LAYERS[4], LAYERS[5]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -42,10 +43,17 @@ class TransformerEncoder:
             return self._original
         return copy.deepcopy(self._original).to(dtype).eval()
 
+    @cached_property
+    def _counting_tokenizer(self) -> Any:
+        """A tokenizer for counting alone, which switches truncation off; None where the model has none that counts."""
+        tokenizer = self._original.tokenizer
+        return copy.deepcopy(tokenizer) if callable(tokenizer) else None
+
     @property
     def max_tokens(self) -> int | None:
         """The model's window in tokens, prompts and special tokens included."""
-        return self._original.max_seq_length
+        window = self._original.max_seq_length
+        return int(window) if window is not None and math.isfinite(window) else None
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         """Encodes queries in one pass. *Shape:* (n_queries, dimension), float32, unit length."""
@@ -68,12 +76,14 @@ class TransformerEncoder:
 
     def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:
         """Counts the tokens that the window cuts off each text. *Shape:* (n_texts,), int64."""
-        window = self.max_tokens
-        if window is None or not texts:
-            return np.zeros(len(texts), dtype=np.int64)
-        prompted = [self.prompts.document + text for text in texts]
-        tokens = self._original.tokenizer(prompted, truncation=False, verbose=False)["input_ids"]
-        return np.array([max(0, len(ids) - window) for ids in tokens], dtype=np.int64)
+        window, cut = self.max_tokens, np.zeros(len(texts), dtype=np.int64)
+        if window is None or self._counting_tokenizer is None:
+            return cut
+        for start in range(0, len(texts), _SLAB):
+            prompted = [self.prompts.document + text for text in texts[start : start + _SLAB]]
+            tokens = self._counting_tokenizer(prompted, truncation=False, verbose=False)["input_ids"]
+            cut[start : start + _SLAB] = [max(0, len(ids) - window) for ids in tokens]
+        return cut
 
     def save(self, folder: Path) -> None:
         """Writes the model in full precision, with its prompts, as ``SentenceTransformer(folder)`` loads it."""

@@ -1,5 +1,5 @@
 """Schemes that give documents their docids."""
 
-from hybridret.docids.rq import ResidualQuantizer, assign_suffixes
+from hybridret.docids.rq import NO_SUFFIX, ResidualQuantizer, assign_suffixes
 
-__all__ = ["ResidualQuantizer", "assign_suffixes"]
+__all__ = ["NO_SUFFIX", "ResidualQuantizer", "assign_suffixes"]

@@ -119,7 +119,7 @@ def assign_suffixes(codes: IntArray, taken_codes: IntArray, taken_suffixes: IntA
     suffixes = np.empty(len(codes), dtype=np.int64)
     for position, code in enumerate(np.ascontiguousarray(codes)):
         key = code.tobytes()
-        suffixes[position] = following[key] - 1
+        suffixes[position] = following[key] - 1 if following[key] else NO_SUFFIX
         following[key] += 1
     return suffixes
 

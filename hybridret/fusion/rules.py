@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hybridret.errors import InputError
-from hybridret.types import RETRIEVERS, IntArray, ScoreArray
+from hybridret.types import RETRIEVERS, Fuser, IntArray, ScoreArray
 
 RRF_CONSTANT = 60
 
@@ -53,7 +53,7 @@ def convex(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArr
     return fused
 
 
-RULES = {"convex": convex, "rrf": reciprocal_rank}
+RULES: dict[str, Fuser] = {"convex": convex, "rrf": reciprocal_rank}
 
 
 def check_weights(weights: Mapping[str, float], retrievers: Sequence[str]) -> ScoreArray:

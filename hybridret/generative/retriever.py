@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from hybridret.decoding import END, LogProbs, Trie, beam_search
-from hybridret.docids import ResidualQuantizer, assign_suffixes
+from hybridret.docids import NO_SUFFIX, ResidualQuantizer, assign_suffixes
 from hybridret.generative.code_decoder import CodeDecoder
 from hybridret.ranking import top_k
 from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run, ScoreArray
@@ -44,7 +44,7 @@ class DocidRetriever:
     @cached_property
     def trie(self) -> Trie:
         """The docids of all rows."""
-        return Trie(np.column_stack([self.codes, self.suffixes]))
+        return Trie(np.column_stack([self.codes, np.where(self.suffixes == NO_SUFFIX, END, self.suffixes)]))
 
     def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
         """Finds the k docids of the highest log-probability: exactly where few rows are allowed, else by beam search.
@@ -75,4 +75,4 @@ class DocidRetriever:
         codes = self.codes[row].tolist()
         path = [{"code": code, "log_prob": float(log_probs[level, code])} for level, code in enumerate(codes)]
         suffix = int(self.suffixes[row])
-        return path if suffix == END else [*path, {"code": suffix, "log_prob": 0.0}]
+        return path if suffix == NO_SUFFIX else [*path, {"code": suffix, "log_prob": 0.0}]

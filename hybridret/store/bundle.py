@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -91,11 +91,15 @@ class Bundle:
         """Writes arrays to a new, durable file of a generation."""
         return write_arrays(self.folder, part, generation, arrays)
 
-    def remove_all_but(self, kept: set[str]) -> None:
-        """Removes array files that a committed state no longer names."""
-        for path in self.folder.glob("*.safetensors"):
-            if _ARRAY_FILE.fullmatch(path.name) and path.name not in kept:
-                path.unlink(missing_ok=True)
+    def array_files(self) -> list[str]:
+        """The names of all array files that lie here, leftovers of interrupted changes included."""
+        return [path.name for path in self.folder.iterdir() if _ARRAY_FILE.fullmatch(path.name)]
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Removes array files that no committed state names."""
+        for name in names:
+            if _ARRAY_FILE.fullmatch(name):
+                (self.folder / name).unlink(missing_ok=True)
 
 
 def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays) -> ArrayFile:

@@ -117,15 +117,25 @@ class DocumentStore:
         Raises:
             InputError: An id is taken or a metadata value cannot be held as JSON.
         """
-        taken = self.rows_of([document.doc_id for document in documents])
-        if taken:
-            raise InputError(f"document id {next(iter(taken))!r} is in the index already; use upsert to replace it")
+        self.check(documents, may_replace=False)
         rows = [
             (row, document.doc_id, document.text, encode_metadata(document), n_cut)
             for row, (document, n_cut) in enumerate(zip(documents, cut.tolist(), strict=True), first_row)
         ]
         with self._reading() as connection:
             connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", rows)
+
+    def check(self, documents: Sequence[Document], may_replace: bool) -> None:
+        """Checks that documents can be inserted.
+
+        Raises:
+            InputError: An id is taken and may not be replaced, or a metadata value cannot be held as JSON.
+        """
+        for document in documents:
+            encode_metadata(document)
+        taken = {} if may_replace else self.rows_of([document.doc_id for document in documents])
+        if taken:
+            raise InputError(f"document id {next(iter(taken))!r} is in the index already; use upsert to replace it")
 
     def delete(self, rows: Iterable[int]) -> None:
         """Removes the documents of the given rows."""
@@ -144,11 +154,6 @@ class DocumentStore:
         """Row and id of every document, by row."""
         with self._reading() as connection:
             return connection.execute("SELECT row, id FROM documents ORDER BY row").fetchall()
-
-    def texts(self) -> list[str]:
-        """The text of every document, by row."""
-        with self._reading() as connection:
-            return [text for (text,) in connection.execute("SELECT text FROM documents ORDER BY row")]
 
     def cut(self) -> tuple[int, int]:
         """How many documents the encoder's window cut, and how many tokens it cut off in all."""

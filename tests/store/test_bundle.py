@@ -79,11 +79,13 @@ def test_a_state_cannot_name_files_outside_the_bundle(bundle: Bundle, name: str)
         bundle.read(ArrayFile(name, "0" * 64, 0))
 
 
-def test_only_array_files_that_are_not_kept_are_removed(bundle: Bundle) -> None:
+def test_only_array_files_are_removed_and_none_outside(bundle: Bundle) -> None:
     for generation in (1, 2):
         bundle.write("part", generation, {"x": np.zeros(1)})
     (bundle.folder / "notes.safetensors").touch()
-    bundle.remove_all_but({"part.2.safetensors"})
+    (bundle.folder.parent / "part.3.safetensors").touch()
+    bundle.remove(["part.1.safetensors", "notes.safetensors", "../part.3.safetensors", DATABASE])
+    assert (bundle.folder.parent / "part.3.safetensors").is_file()
     assert sorted(path.name for path in bundle.folder.iterdir()) == [
         DATABASE,
         "notes.safetensors",

@@ -35,7 +35,6 @@ def test_documents_come_back_by_id() -> None:
     assert store.by_id(["dog", "cat", "cow"]) == {"cat": cat, "dog": dog}
     assert store.rows_of(["cow", "dog"]) == {"dog": 1}
     assert store.all_rows() == [(0, "cat"), (1, "dog")]
-    assert store.texts() == ["purrs", "barks"]
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
