@@ -103,15 +103,23 @@ class Bundle:
 
 
 def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays) -> ArrayFile:
-    """Writes arrays to a new file, flushed to disk before this returns."""
+    """Writes arrays to a new file, flushed to disk before this returns.
+
+    Raises:
+        BundleError: It cannot be written; nothing of it is left.
+    """
     from safetensors.numpy import save
 
     content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     path = folder / f"{part}.{generation}.safetensors"
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise BundleError(f"{path} cannot be written: {error.strerror}") from error
     return ArrayFile(path.name, hashlib.sha256(content).hexdigest(), len(content))
 
 
