@@ -152,3 +152,25 @@ def test_the_packaged_model_puts_like_texts_near_each_other(packaged_model: str)
     cat, car = encoder.encode_documents(["Cats purr when they are happy.", "The car needs new tyres."])
     assert query.shape == (1, 384)
     assert float(query[0] @ cat) > float(query[0] @ car) + 0.2
+
+
+def test_a_model_without_window_or_transformer_encodes_and_counts_nothing_cut() -> None:
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "cats": 1, "purr": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    weights = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    encoder = make_encoder(SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)]))
+    assert encoder.max_tokens is None
+    assert encoder.count_cut_tokens(["cats " * 1000]).tolist() == [0]
+    assert encoder.encode_documents(["cats", "purr"]).shape == (2, 8)
+
+
+def test_counting_leaves_the_tokenizer_that_encodes_alone(tiny_model: Path) -> None:
+    encoder = make_encoder(tiny_model)
+    before = encoder.encode_documents(["a " * 500])
+    encoder.count_cut_tokens(["b " * 500])
+    assert isinstance(encoder, TransformerEncoder)
+    assert encoder.model.preprocess(["a " * 500])["input_ids"].shape[1] == encoder.max_tokens
+    assert np.array_equal(encoder.encode_documents(["a " * 500]), before)
