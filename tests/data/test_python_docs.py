@@ -164,3 +164,8 @@ def test_the_demo_asks_questions_that_have_answers_here(corpus: dict[str, Docume
 
     assert len(QUESTIONS) == len(set(QUESTIONS)) >= 3
     assert {"shutil.rmtree", "subprocess.run", "random.choices"} <= corpus.keys()
+
+
+def test_hooks_that_a_program_replaced_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.excepthook", lambda *failure: None)
+    assert "sys.excepthook" in {document.doc_id for document in python_docs()}

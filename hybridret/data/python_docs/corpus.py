@@ -84,7 +84,10 @@ class _Library:
         if inspect.getdoc(module):
             yield _document(name, name, "module", name, inspect.getdoc(module) or "")
         for attribute in self._names_of(name):
-            yield from self._inspected(getattr(module, attribute), _join(public, attribute), name)
+            item = getattr(module, attribute)
+            if name == "sys":  # a program may have replaced sys.excepthook and its like
+                item = getattr(module, f"__{attribute}__", item)
+            yield from self._inspected(item, _join(public, attribute), name)
 
     def _names_of(self, name: str) -> list[str]:
         """The public names of a module, those of its star imports included; a class under its own name first."""
