@@ -7,6 +7,8 @@ import numpy as np
 from hybridret.types import FloatArray, IntArray, ScoreArray
 
 SCALE = 20.0
+_BLAS_FROM = 8
+"""From how many queries on BLAS is worth its threads, which otherwise fight with those that torch keeps spinning."""
 
 
 class CodeDecoder:
@@ -36,7 +38,9 @@ class CodeDecoder:
         Returns:
             *Shape:* (n_queries, n_levels, n_codes), float32.
         """
-        logits = (self.scale * (vectors @ self._codes.T)).reshape(len(vectors), *self._shape)
+        few = len(vectors) < _BLAS_FROM
+        products = np.einsum("qd,cd->qc", vectors, self._codes) if few else vectors @ self._codes.T
+        logits: FloatArray = (self.scale * products).reshape(len(vectors), *self._shape)
         logits -= logits.max(axis=2, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
         return logits

@@ -30,6 +30,7 @@ class DocidRetriever:
     ) -> None:
         self.quantizer = quantizer
         self.decoder = CodeDecoder(quantizer.codebooks)
+        self._kept: tuple[FloatArray, FloatArray] | None = None
         self.codes: IntArray = np.zeros((0, quantizer.n_levels), dtype=np.int64) if codes is None else codes
         self.suffixes: IntArray = np.zeros(0, dtype=np.int64) if suffixes is None else suffixes
 
@@ -51,7 +52,7 @@ class DocidRetriever:
 
         *Shapes:* allowed (n_rows,), None for all; ties (n_rows,).
         """
-        log_probs = self.decoder.log_probs(queries.vectors)
+        log_probs = self._log_probs(queries.vectors)
         n_allowed = len(self.codes) if allowed is None else int(allowed.sum())
         if n_allowed <= EXHAUSTIVE_UP_TO:
             rows = np.arange(len(self.codes)) if allowed is None else np.flatnonzero(allowed)
@@ -66,8 +67,15 @@ class DocidRetriever:
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:
         """Scores given rows of each query by the log-probability of their docids."""
-        log_probs = self.decoder.log_probs(queries.vectors)
+        log_probs = self._log_probs(queries.vectors)
         return [self.decoder.score(one, self.codes[wanted]) for one, wanted in zip(log_probs, rows, strict=True)]
+
+    def _log_probs(self, vectors: FloatArray) -> FloatArray:
+        """The decoder's log-probabilities, kept for the scoring that follows the search of the same queries."""
+        kept = self._kept
+        if kept is None or kept[0] is not vectors:
+            kept = self._kept = (vectors, self.decoder.log_probs(vectors))
+        return kept[1]
 
     def explain(self, vector: FloatArray, row: int) -> list[dict[str, float]]:
         """A row's docid, token by token, with each token's log-probability; a suffix has 0. *Shape:* (dimension,)."""
