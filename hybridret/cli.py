@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from hybridret import __version__
-from hybridret.errors import HybridretError, InputError
+from hybridret.errors import BundleError, HybridretError, InputError
 
 app = typer.Typer(
     help="Hybrid retrieval: dense vectors, BM25 and decoded docids, fused.",
@@ -81,7 +81,7 @@ def index(
     from hybridret.dense import make_encoder
     from hybridret.display import facts_table, progress_bars
     from hybridret.hybrid import HybridIndex
-    from hybridret.store.bundle import check_target
+    from hybridret.store.folders import check_target
 
     check_target(output)
     documents = read_corpus(find_source(corpus))
@@ -97,7 +97,9 @@ def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
     retrievers: Annotated[str, typer.Option(help="Which take part.")] = "dense,bm25,docid",
-    filter: Annotated[str | None, typer.Option(help="JSON object: metadata that hits must have.")] = None,
+    filter: Annotated[
+        str | None, typer.Option(help='JSON object: metadata that hits must have, such as {"year": {"$gte": 2020}}.')
+    ] = None,
     as_json: AsJson = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each hit is where it is.")] = False,
 ) -> None:
@@ -107,8 +109,8 @@ def search(
 
     opened = HybridIndex.open(bundle)
     conditions, names = _parse_filter(filter), retrievers.split(",")
-    hits = opened.search([query], k, conditions, names)[0]
-    documents = opened.documents(hits)
+    found = opened.retrieve([query], k, conditions, names)[0]
+    hits, documents = [hit for hit, _ in found], [document for _, document in found]
     reasons = [opened.explain(query, hit.doc_id, conditions, names) for hit in hits] if explain else []
     if as_json:
         shown = [
@@ -120,6 +122,77 @@ def search(
         _print_json({"query": query, "hits": shown})
         return
     _print_tables(hits_table(query, hits, documents), *(facts_table(reason["doc_id"], reason) for reason in reasons))
+
+
+@app.command()
+def add(
+    bundle: BundlePath,
+    corpus: Annotated[str, typer.Argument(help="What to add, as for index.")],
+    upsert: Annotated[bool, typer.Option("--upsert", help="Replace documents whose ids are present.")] = False,
+) -> None:
+    """Add documents to a bundle, without training; all of them or none."""
+    from hybridret.data.readers import find_source, read_corpus
+    from hybridret.display import progress_bars
+    from hybridret.hybrid import HybridIndex
+
+    opened = HybridIndex.open(bundle)
+    documents = read_corpus(find_source(corpus))
+    with progress_bars() as progress:
+        added = opened.add(documents, replace=upsert, progress=progress)
+    print(f"{len(added)} documents added, {len(opened)} in {bundle}")
+
+
+@app.command()
+def delete(
+    bundle: BundlePath, ids: Annotated[list[str], typer.Argument(help="Ids of the documents to delete.")]
+) -> None:
+    """Delete documents from a bundle; ids that are not present are passed over."""
+    from hybridret.hybrid import HybridIndex
+
+    opened = HybridIndex.open(bundle)
+    deleted = opened.delete(ids)
+    print(f"{len(deleted)} documents deleted, {len(opened)} in {bundle}")
+    if missing := [doc_id for doc_id in dict.fromkeys(ids) if doc_id not in deleted]:
+        print(f"not present: {', '.join(missing)}", file=sys.stderr)
+
+
+@app.command()
+def compact(bundle: BundlePath) -> None:
+    """Write a bundle anew without what was deleted from it."""
+    from hybridret.display import progress_bars
+    from hybridret.hybrid import HybridIndex
+
+    opened = HybridIndex.open(bundle)
+    with progress_bars() as progress:
+        opened.compact(progress)
+    print(f"{len(opened)} documents in {bundle}, none deleted")
+
+
+@app.command()
+def check(
+    bundle: BundlePath,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what can be: postings and trie.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look for damage in a bundle: every byte by its checksum, and whether the parts fit each other."""
+    from hybridret.check import check_bundle, repair_bundle
+
+    rebuilt = repair_bundle(bundle) if repair else []
+    report = check_bundle(bundle)
+    if as_json:
+        faults = [fault._asdict() | {"repairable": fault.is_repairable} for fault in report.faults]
+        facts = {"documents": report.documents, "faults": faults, "rebuilt": rebuilt, "leftovers": report.leftovers}
+        _print_json(facts)
+    else:
+        lines = [f"rebuilt: {', '.join(rebuilt)}"] if rebuilt else []
+        lines += [f"left by an interrupted change, harmless: {name}" for name in report.leftovers]
+        lines += [
+            fault.message + (" (--repair rebuilds it)" if fault.is_repairable else " (cannot be rebuilt)")
+            for fault in report.faults
+        ]
+        print("\n".join([*lines, f"{report.documents} documents, {len(report.faults)} faults"]))
+    if report.faults:
+        raise BundleError(f"{bundle} is damaged: {len(report.faults)} faults, the first: {report.faults[0].message}")
 
 
 @app.command()

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from hybridret.allowed import Allowed
 from hybridret.fusion import RULES
 from hybridret.generation import Generation
-from hybridret.types import BoolArray, Queries, ScoreArray
+from hybridret.types import Queries, ScoreArray
 
 
 def explain(
     generation: Generation,
     queries: Queries,
     row: int,
-    allowed: BoolArray | None,
+    allowed: Allowed | None,
     names: Sequence[str],
     weights: ScoreArray,
 ) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def explain(
         generation: The index's state.
         queries: The one query, encoded.
         row: The document's row.
-        allowed: *Shape:* (n_rows,), rows that may be found; None: all.
+        allowed: Rows that may be found; None: all.
         names: The retrievers that take part.
         weights: *Shape:* (n_retrievers,), float64, summing to 1, in the order of the names.
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from hybridret.allowed import Allowed
 from hybridret.bm25 import BM25Retriever, Tokenizer
-from hybridret.bm25.postings import Postings
-from hybridret.bm25.retriever import EPSILON, K1, B
 from hybridret.config import Config
 from hybridret.dense import DenseRetriever
 from hybridret.docids import ResidualQuantizer
@@ -33,6 +32,7 @@ from hybridret.types import (
 
 REFIT_GROWTH = 4
 _PROGRESS_STEP = 500
+_COMPACT_FROM, _COMPACT_SHARE = 1000, 3
 
 
 class Candidates(NamedTuple):
@@ -55,9 +55,13 @@ class Generation:
 
     Attributes:
         number: Grows by one with every change.
+        epoch: The generation that numbered the rows; compaction begins a new one.
         config: The index's settings.
-        ids: The document id of each row, deleted ones included.
+        keys: *Shape:* (n_rows,), int64, ascending, the key of each row's document in the store.
+        ids: The document id of each row; of a deleted one it may be empty.
+        id_order: *Shape:* (n_rows,), int64, rows in the order of their document ids.
         alive: *Shape:* (n_rows,), rows that are not deleted.
+        next_key: The key that the next document gets; none is given twice.
         dense: Ranks by cosine.
         bm25: Ranks by BM25.
         docid: Ranks by docid; None while there never was a document.
@@ -65,9 +69,13 @@ class Generation:
     """
 
     number: int
+    epoch: int
     config: Config
+    keys: IntArray
     ids: list[str]
+    id_order: IntArray
     alive: BoolArray
+    next_key: int
     dense: DenseRetriever
     bm25: BM25Retriever
     docid: DocidRetriever | None
@@ -84,24 +92,41 @@ class Generation:
             raise InputError(f"unknown fusion {config.fusion!r}; known are {', '.join(RULES)}")
         dense = DenseRetriever(np.zeros((0, 0), dtype=np.float32), config.index)
         bm25 = BM25Retriever(Tokenizer(config.language))
-        return cls(0, config, [], np.zeros(0, dtype=np.bool_), dense, bm25, None, 0)
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(0, 0, config, nothing, [], nothing, np.zeros(0, dtype=np.bool_), 0, dense, bm25, None, 0)
 
     @property
+    def n_rows(self) -> int:
+        """The number of rows, those of deleted documents included."""
+        return len(self.keys)
+
+    @cached_property
     def n_documents(self) -> int:
         """The number of documents that are not deleted."""
         return int(self.alive.sum())
 
     @cached_property
+    def living(self) -> Allowed | None:
+        """Rows that are not deleted; None where that is all."""
+        return None if self.alive.all() else Allowed(self.alive)
+
+    @cached_property
     def ties(self) -> IntArray:
         """Each row's place in the order of document ids, which decides between equal scores. *Shape:* (n_rows,)."""
-        places = np.empty(len(self.ids), dtype=np.int64)
-        places[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
+        places = np.empty(self.n_rows, dtype=np.int64)
+        places[self.id_order] = np.arange(self.n_rows)
         return places
 
-    def allowed(self, matching: BoolArray | None) -> BoolArray | None:
-        """Rows that are not deleted and match; None where that is all. *Shapes:* (n_rows,)."""
-        allowed = self.alive if matching is None else self.alive & matching
-        return None if allowed.all() else allowed
+    @property
+    def is_worth_compacting(self) -> bool:
+        """Whether so many rows are dead that the index shall be written anew without them."""
+        dead = self.n_rows - self.n_documents
+        return dead >= _COMPACT_FROM and dead * _COMPACT_SHARE >= self.n_rows
+
+    def rows_of(self, keys: Iterable[int]) -> IntArray:
+        """The rows of the keys that have one. *Shape:* (n,), int64."""
+        asked = np.fromiter(keys, dtype=np.int64)
+        return np.searchsorted(self.keys, asked[np.isin(asked, self.keys)]).astype(np.int64)
 
     def retriever(self, name: str) -> Retriever | None:
         """The retriever of a name; None for docid while there is none."""
@@ -111,17 +136,21 @@ class Generation:
     def appended(
         self, ids: Sequence[str], texts: Sequence[str], vectors: FloatArray, progress: Progress | None = None
     ) -> Generation:
-        """The next generation, with documents added. *Shape of vectors:* (n_new, dimension)."""
+        """These rows and further documents. *Shape of vectors:* (n_new, dimension).
+
+        Raises:
+            InputError: The vectors have another dimension than those of the index.
+        """
         if len(self.dense.vectors) and self.dense.vectors.shape[1] != vectors.shape[1]:
             raise InputError(
                 f"the vectors have {vectors.shape[1]} dimensions, those of the index {self.dense.vectors.shape[1]}: "
                 "another embedding model?"
             )
         dense = self.dense.appended(vectors)
-        alive = np.concatenate([self.alive, np.ones(len(ids), dtype=np.bool_)])
-        n_documents = int(alive.sum())
+        n_documents = self.n_documents + len(ids)
         docid, fitted_on = self.docid, self.fitted_on
         if docid is None or n_documents >= REFIT_GROWTH * fitted_on:
+            alive = np.concatenate([self.alive, np.ones(len(ids), dtype=np.bool_)])
             quantizer = ResidualQuantizer.fit(
                 dense.vectors[alive], self.config.docid_levels, self.config.docid_codes, self.config.seed, progress
             )
@@ -129,16 +158,69 @@ class Generation:
         else:
             docid = docid.appended(vectors)
         bm25 = self.bm25.appended(_counted(texts, progress))
-        return Generation(self.number + 1, self.config, [*self.ids, *ids], alive, dense, bm25, docid, fitted_on)
+        keys = np.arange(self.next_key, self.next_key + len(ids))
+        return self.grown(keys, ids, dense, bm25, docid, fitted_on)
 
-    def without(self, rows: Sequence[int]) -> Generation:
-        """The next generation, with rows deleted."""
-        dead = np.array(rows, dtype=np.int64)
+    def grown(
+        self,
+        keys: IntArray,
+        ids: Sequence[str],
+        dense: DenseRetriever,
+        bm25: BM25Retriever,
+        docid: DocidRetriever | None,
+        fitted_on: int,
+    ) -> Generation:
+        """This generation with retrievers that hold further rows, whose keys and document ids are given."""
+        all_ids = [*self.ids, *ids]
+        order = sorted([*self.id_order.tolist(), *range(self.n_rows, len(all_ids))], key=all_ids.__getitem__)
+        return replace(
+            self,
+            keys=np.concatenate([self.keys, keys]),
+            ids=all_ids,
+            id_order=np.array(order, dtype=np.int64),
+            alive=np.concatenate([self.alive, np.ones(len(ids), dtype=np.bool_)]),
+            next_key=self.next_key if not len(keys) else int(keys[-1]) + 1,
+            dense=dense,
+            bm25=bm25,
+            docid=docid,
+            fitted_on=fitted_on,
+        )
+
+    def without(self, rows: IntArray) -> Generation:
+        """This generation with rows deleted: they keep their place, and nothing finds them."""
+        if not len(rows):
+            return self
         alive = self.alive.copy()
-        alive[dead] = False
-        return replace(self, number=self.number + 1, alive=alive, bm25=self.bm25.without(dead))
+        alive[rows] = False
+        return replace(self, alive=alive, bm25=self.bm25.without(rows))
 
-    def runs(self, queries: Queries, k: int, allowed: BoolArray | None, names: Sequence[str]) -> dict[str, list[Run]]:
+    def compacted(self, texts: Iterable[str], progress: Progress | None = None) -> Generation:
+        """The living rows alone, numbered anew, their postings made afresh.
+
+        Args:
+            texts: The texts of the living rows, in their order.
+            progress: Told how far the work is.
+
+        Returns:
+            The same documents with the same vectors, docids and codebooks; bm25 scores as of a fresh build.
+        """
+        kept = np.flatnonzero(self.alive)
+        ids = [self.ids[row] for row in kept]
+        place = np.cumsum(self.alive) - 1
+        bm25 = BM25Retriever(self.bm25.tokenizer).appended(_counted(texts, progress, len(kept)))
+        return replace(
+            self,
+            epoch=self.number + 1,
+            keys=self.keys[kept],
+            ids=ids,
+            id_order=place[self.id_order[self.alive[self.id_order]]],
+            alive=np.ones(len(kept), dtype=np.bool_),
+            dense=DenseRetriever(self.dense.vectors[kept], self.config.index),
+            bm25=bm25,
+            docid=None if self.docid is None or not len(kept) else self.docid.picked(kept),
+        )
+
+    def runs(self, queries: Queries, k: int, allowed: Allowed | None, names: Sequence[str]) -> dict[str, list[Run]]:
         """Each named retriever's k best rows per query."""
         found = {}
         for name in names:
@@ -176,43 +258,14 @@ class Generation:
         run = top_k(fused, k, self.ties, candidates.rows)
         return run, np.searchsorted(candidates.rows, run.rows)
 
-    def arrays(self) -> dict[str, Arrays]:
-        """What a bundle stores, by part."""
-        parts: dict[str, Arrays] = {"vectors": {"vectors": self.dense.vectors}, "bm25": self.bm25.postings.arrays()}
-        if self.docid is not None:
-            code_type = np.uint8 if self.docid.quantizer.n_codes <= 256 else np.uint16
-            parts["codebooks"] = {"codebooks": self.docid.quantizer.codebooks}
-            parts["docid"] = {
-                "codes": self.docid.codes.astype(code_type),
-                "suffixes": self.docid.suffixes.astype(np.int32),
-            }
-        return parts
-
-    @classmethod
-    def from_arrays(
-        cls, number: int, config: Config, rows: list[tuple[int, str]], parts: dict[str, Arrays], fitted_on: int
-    ) -> Generation:
-        """Makes a generation from what ``arrays`` gave and the rows that the documents say are alive.
-
-        Raises:
-            KeyError, ValueError: The parts do not fit together.
-        """
-        base = cls.empty(config)
-        vectors = parts["vectors"]["vectors"]
-        ids, alive = [""] * len(vectors), np.zeros(len(vectors), dtype=np.bool_)
-        if rows and rows[-1][0] >= len(vectors):
-            raise ValueError("there are documents without vectors")
-        for row, doc_id in rows:
-            ids[row], alive[row] = doc_id, True
-        postings = Postings.from_arrays(parts["bm25"], K1, B, EPSILON)
-        docid = None
-        if "docid" in parts:
-            codes, suffixes = (parts["docid"][name].astype(np.int64) for name in ("codes", "suffixes"))
-            docid = DocidRetriever(ResidualQuantizer(parts["codebooks"]["codebooks"]), codes, suffixes)
-        if len(postings.lengths) != len(vectors) or (docid is not None and len(docid.codes) != len(vectors)):
-            raise ValueError("the parts have different numbers of rows")
-        dense = DenseRetriever(vectors, config.index)
-        return cls(number, config, ids, alive, dense, BM25Retriever(base.bm25.tokenizer, postings), docid, fitted_on)
+    def arrays(self, part: str, first_row: int = 0) -> Arrays:
+        """What a bundle stores of a part, for the rows from one on where the part goes by rows."""
+        if part == "vectors":
+            return {"vectors": self.dense.vectors[first_row:], "keys": self.keys[first_row:]}
+        if part == "bm25":
+            return self.bm25.postings.arrays(first_row)
+        assert self.docid is not None
+        return self.docid.arrays(part, first_row)
 
 
 def _ranks(pool: IntArray, found: IntArray) -> IntArray:
@@ -225,8 +278,9 @@ def _ranks(pool: IntArray, found: IntArray) -> IntArray:
     return ranks
 
 
-def _counted(texts: Sequence[str], progress: Progress | None) -> Iterator[str]:
+def _counted(texts: Iterable[str], progress: Progress | None, total: int | None = None) -> Iterator[str]:
+    n_texts = len(texts) if isinstance(texts, Sequence) else total or 0
     for position, text in enumerate(texts, 1):
         yield text
-        if progress is not None and (position % _PROGRESS_STEP == 0 or position == len(texts)):
-            progress("bm25 postings", position, len(texts))
+        if progress is not None and (position % _PROGRESS_STEP == 0 or position == n_texts):
+            progress("bm25 postings", position, n_texts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from hybridret.dense import make_encoder
 from hybridret.errors import InputError
 from hybridret.fusion import check_weights
 from hybridret.hybrid import HybridIndex
+from hybridret.store.documents import LOCK_SECONDS
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
 
 _ENCODER_SETTINGS = ("task", "query_prompt", "document_prompt")
@@ -145,12 +145,15 @@ class HybridRetriever(DocumentIndex):
         return cls.from_texts(texts, metadatas, ids, path=path, **config)
 
     @classmethod
-    def load(cls, path: str | Path, *, embedding_model: Any = None, **settings: Any) -> HybridRetriever:
+    def load(
+        cls, path: str | Path, *, embedding_model: Any = None, lock_timeout: float = LOCK_SECONDS, **settings: Any
+    ) -> HybridRetriever:
         """Opens a bundle in place: a change is durable when its call returns.
 
         Args:
             path: The bundle's folder.
             embedding_model: The model, where the bundle was built with LangChain ``Embeddings``, which it cannot hold.
+            lock_timeout: Seconds that a change waits for another process's change.
             **settings: Fields of the retriever.
 
         Returns:
@@ -161,7 +164,7 @@ class HybridRetriever(DocumentIndex):
         """
         cls._check_settings(settings)
         encoder = None if embedding_model is None else make_encoder(embedding_model)
-        return cls(index=HybridIndex.open(Path(path), encoder), **settings)
+        return cls(index=HybridIndex.open(Path(path), encoder, lock_timeout), **settings)
 
     @classmethod
     def _check_settings(cls, settings: Mapping[str, Any]) -> None:
@@ -171,6 +174,10 @@ class HybridRetriever(DocumentIndex):
     def save(self, path: str | Path) -> None:
         """Writes the index as a bundle; see ``HybridIndex.save``."""
         self.index.save(Path(path))
+
+    def refresh(self) -> None:
+        """Takes up what other processes have committed; every query does so by itself."""
+        self.index.refresh()
 
     def search(
         self,
@@ -290,11 +297,10 @@ class HybridRetriever(DocumentIndex):
             raise InputError(f"unknown argument {sorted(unknown)[0]!r}; known are {', '.join(_PER_CALL)}")
         asked = {name: getattr(self, name) if kwargs.get(name) is None else kwargs[name] for name in _PER_CALL}
         min_score = asked.pop("min_score")
-        answers = self.index.search(queries, **asked)
-        if min_score is not None:
-            answers = [[hit for hit in hits if hit.score >= min_score] for hits in answers]
-        found = {document.doc_id: document for document in self.index.documents(list(chain.from_iterable(answers)))}
-        return [[_answered(found[hit.doc_id], hit) for hit in hits if hit.doc_id in found] for hits in answers]
+        return [
+            [_answered(document, hit) for hit, document in found if min_score is None or hit.score >= min_score]
+            for found in self.index.retrieve(queries, **asked)
+        ]
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)

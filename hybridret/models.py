@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hybridret.errors import InputError, ModelError
 
@@ -189,8 +190,36 @@ def _hub_problem(name: str) -> str | None:
 
 
 def _check_folder(folder: Path) -> None:
+    """Refuses a folder that is no model, or one whose files would be unpickled, run code or lead elsewhere."""
     if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
         raise ModelError(f"{folder} is not a model folder: it has neither modules.json nor config.json")
+    for path in folder.rglob("*.bin"):
+        if not (path.parent / "model.safetensors").is_file():
+            raise ModelError(f"{path} is not loaded: weights come from safetensors files only")
+    for module in _read_json(folder / "modules.json", []):
+        kind, place = str(module.get("type")), str(module.get("path", ""))
+        if not kind.startswith("sentence_transformers."):
+            raise ModelError(f"{folder / 'modules.json'} names a module {kind!r} that is not of sentence-transformers")
+        if not (folder / place).resolve().is_relative_to(folder.resolve()):
+            raise ModelError(f"{folder / 'modules.json'} names a path {place!r} outside the model's folder")
+        config = folder / place / "config.json"
+        activation = next((one.get("activation_function", "torch.nn.") for one in _read_json(config, [{}])), "")
+        if not str(activation).startswith("torch.nn."):
+            raise ModelError(f"{config} names a function {activation!r} that is not of torch.nn")
+
+
+def _read_json(path: Path, missing: list[Any]) -> list[dict[str, Any]]:
+    """The objects of a JSON file that holds one or a list of them."""
+    if not path.is_file():
+        return missing
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    objects = content if isinstance(content, list) else [content]
+    if not all(isinstance(entry, dict) for entry in objects):
+        raise ModelError(f"{path} holds something that is no JSON object")
+    return objects
 
 
 def _packaged_model() -> Path | None:

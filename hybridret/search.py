@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hybridret.allowed import Allowed
 from hybridret.errors import InputError
 from hybridret.generation import Candidates, Generation
 from hybridret.ranking import diversify
-from hybridret.types import RETRIEVERS, BoolArray, Detail, Hit, Queries, ScoreArray
+from hybridret.types import RETRIEVERS, Detail, Hit, Queries, ScoreArray
 
 
 def check_search(queries: Sequence[str], k: int, retrievers: Sequence[str], diversity: float) -> None:
@@ -34,24 +35,24 @@ def search_rows(
     generation: Generation,
     queries: Queries,
     k: int,
-    allowed: BoolArray | None,
+    allowed: Allowed | None,
     names: Sequence[str],
     weights: ScoreArray,
     diversity: float,
-) -> list[list[Hit]]:
+) -> list[list[tuple[int, Hit]]]:
     """Answers encoded queries on one generation.
 
     Args:
         generation: The index's state.
         queries: The queries, encoded.
         k: How many hits a query.
-        allowed: *Shape:* (n_rows,), rows that may be found; None: all.
+        allowed: Rows that may be found; None: all.
         names: The retrievers that take part.
         weights: *Shape:* (n_retrievers,), float64, summing to 1.
         diversity: See ``HybridIndex.search``.
 
     Returns:
-        Hits per query, best first.
+        Rows and hits per query, best first.
     """
     depth = k if len(names) == 1 and not diversity else max(k, generation.config.depth)
     runs = generation.runs(queries, depth, allowed, names)
@@ -70,10 +71,13 @@ def search_rows(
         )
         results.append(
             [
-                Hit(
-                    generation.ids[run.rows[at]],
-                    float(run.scores[at]),
-                    _details(names, candidates, int(places[at])),
+                (
+                    int(run.rows[at]),
+                    Hit(
+                        generation.ids[run.rows[at]],
+                        float(run.scores[at]),
+                        _details(names, candidates, int(places[at])),
+                    ),
                 )
                 for at in picked
             ]

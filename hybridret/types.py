@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hybridret.allowed import Allowed
 
 FloatArray: TypeAlias = NDArray[np.float32]
 ScoreArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
+CodeArray: TypeAlias = NDArray[np.integer[Any]]
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 RETRIEVERS = ("dense", "bm25", "docid")
@@ -113,13 +117,13 @@ class Encoder(Protocol):
 class Retriever(Protocol):
     """Ranks an index's rows for queries."""
 
-    def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
+    def search(self, queries: Queries, k: int, allowed: Allowed | None, ties: IntArray) -> list[Run]:
         """Finds the k best rows of each query.
 
         Args:
             queries: The queries, encoded.
             k: How many rows to find; fewer come back only where fewer are allowed.
-            allowed: *Shape:* (n_rows,), rows that may be found; None: all.
+            allowed: Rows that may be found; None: all.
             ties: *Shape:* (n_rows,), each row's place among rows of equal score.
         """
 

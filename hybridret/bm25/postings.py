@@ -9,22 +9,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hybridret.growth import kept_segments
 from hybridret.types import Arrays, BoolArray, IntArray, ScoreArray
 
-_MOST_SEGMENTS = 8
 _DENSE_SHARE = 8
 
 
 class Segment(NamedTuple):
-    """The postings of a batch of documents, by term.
+    """The postings of consecutive rows, by term.
 
     Attributes:
+        end: The row after the last.
         terms: *Shape:* (n_terms,), int64, ascending term numbers.
         starts: *Shape:* (n_terms + 1,), int64, where each term's postings start.
         rows: *Shape:* (n_postings,), int64, ascending within a term.
         counts: *Shape:* (n_postings,), int64, how often the term occurs in the row.
     """
 
+    end: int
     terms: IntArray
     starts: IntArray
     rows: IntArray
@@ -59,7 +61,7 @@ class Postings:
     def __init__(self, k1: float, b: float, epsilon: float) -> None:
         self.k1, self.b, self.epsilon = k1, b, epsilon
         self.vocabulary: dict[str, int] = {}
-        self.segments = [_segment([], [], [])]
+        self.segments: list[Segment] = []
         self.lengths: IntArray = np.zeros(0, dtype=np.int64)
         self.alive: BoolArray = np.zeros(0, dtype=np.bool_)
         self._document_counts: IntArray = np.zeros(0, dtype=np.int64)
@@ -81,17 +83,35 @@ class Postings:
             terms += frequencies.keys()
             counts += frequencies.values()
             rows += [row] * len(frequencies)
-        segment = _segment(terms, rows, counts)
-        document_counts = np.zeros(len(vocabulary), dtype=np.int64)
-        document_counts[: len(self._document_counts)] = self._document_counts
-        document_counts[segment.terms] += np.diff(segment.starts)
-        grown = self._like(
-            [*self.segments, segment],
-            np.concatenate([self.lengths, np.array(lengths, dtype=np.int64)]),
-            np.concatenate([self.alive, np.ones(len(lengths), dtype=np.bool_)]),
-            document_counts,
+        return self._with(_segment(first + len(lengths), terms, rows, counts), np.array(lengths, dtype=np.int64))
+
+    def joined(self, arrays: Arrays, skipped: int = 0) -> Postings:
+        """These rows and those of what ``arrays`` gave, all alive.
+
+        Args:
+            arrays: From ``arrays`` of postings whose first row is this one's last, or earlier by ``skipped``.
+            skipped: How many of their first rows are here already.
+
+        Raises:
+            KeyError, ValueError: The arrays do not fit together.
+        """
+        first = len(self.lengths) - skipped
+        words = arrays["words"].tobytes().decode()
+        named = words.split("\n") if words else []
+        lengths, starts, rows, counts = (
+            arrays[name].astype(np.int64) for name in ("lengths", "starts", "rows", "counts")
         )
-        return grown._merged() if len(grown.segments) > _MOST_SEGMENTS else grown
+        n_rows, sizes = len(lengths), np.diff(starts)
+        if len(set(named)) != len(named) or len(starts) != len(named) + 1 or len(rows) != len(counts):
+            raise ValueError("the arrays of the postings do not fit together")
+        if starts[0] != 0 or starts[-1] != len(rows) or (sizes < 0).any():
+            raise ValueError("the terms of the postings do not fit their rows")
+        if (counts < 1).any() or (lengths < 0).any() or ((rows < 0) | (rows >= n_rows)).any():
+            raise ValueError("the postings hold numbers that cannot be")
+        numbers = np.array([self.vocabulary.setdefault(word, len(self.vocabulary)) for word in named], dtype=np.int64)
+        kept = rows >= skipped
+        terms = np.repeat(numbers, sizes)[kept]
+        return self._with(_segment(first + n_rows, terms, rows[kept] + first, counts[kept]), lengths[skipped:])
 
     def without(self, rows: IntArray) -> Postings:
         """These rows with some taken out of the statistics; their numbers stay taken."""
@@ -100,8 +120,9 @@ class Postings:
         dead &= self.alive
         document_counts = self._document_counts.copy()
         for segment in self.segments:
-            gone = np.concatenate([[0], np.cumsum(dead[segment.rows])])
-            document_counts[segment.terms] -= np.diff(gone[segment.starts])
+            gone = np.flatnonzero(dead[segment.rows])
+            terms = segment.terms[np.searchsorted(segment.starts, gone, side="right") - 1]
+            np.subtract.at(document_counts, terms, 1)
         return self._like(self.segments, self.lengths, self.alive & ~dead, document_counts)
 
     def scores(self, query: Iterable[str]) -> ScoreArray:
@@ -129,13 +150,23 @@ class Postings:
         size = int(self.alive.sum())
         return int(self.lengths[self.alive].sum()) / size if size else 0.0
 
+    def arrays(self, first_row: int = 0) -> Arrays:
+        """The rows from one on, as flat narrow arrays for ``joined``; rows are numbered from 0 on in them."""
+        segment = self._merged(first_row)
+        words = list(self.vocabulary)
+        numbers = {"lengths": self.lengths[first_row:], "starts": segment.starts}
+        numbers |= {"rows": segment.rows - first_row, "counts": segment.counts}
+        narrowed = {name: array.astype(np.min_scalar_type(array.max(initial=0))) for name, array in numbers.items()}
+        joined = "\n".join(words[term] for term in segment.terms.tolist())
+        return {"words": np.frombuffer(joined.encode(), dtype=np.uint8), **narrowed}
+
     def _weights(self, word: str) -> tuple[IntArray | None, ScoreArray]:
         """Rows of a word and what it adds to their scores; no rows for a common word: an addend for every row."""
         cached = self._weights_of.get(word)
         if cached is not None:
             return cached
         term = self.vocabulary.get(word)
-        if term is None:
+        if term is None or not self.segments:
             return np.zeros(0, dtype=np.int64), np.zeros(0)
         found = [segment.of(term) for segment in self.segments]
         rows, counts = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
@@ -158,9 +189,10 @@ class Postings:
     def _raw_idfs(self) -> ScoreArray:
         """Idf of every term before the floor; ``math.log`` on the distinct counts keeps rank-bm25's bits."""
         size = int(self.alive.sum())
-        distinct, place = np.unique(self._document_counts, return_inverse=True)
-        logs = [math.log(size - n + 0.5) - math.log(n + 0.5) if n else 0.0 for n in distinct.tolist()]
-        return np.array(logs, dtype=np.float64)[place]
+        distinct = np.flatnonzero(np.bincount(self._document_counts))
+        idf_of_count = np.zeros(size + 1)
+        idf_of_count[distinct] = [math.log(size - n + 0.5) - math.log(n + 0.5) if n else 0.0 for n in distinct.tolist()]
+        return idf_of_count[self._document_counts]
 
     @cached_property
     def mean_idf(self) -> float:
@@ -172,41 +204,33 @@ class Postings:
     def _idfs(self) -> ScoreArray:
         return np.where(self._raw_idfs < 0, self.epsilon * self.mean_idf, self._raw_idfs)
 
-    def arrays(self) -> Arrays:
-        """Flat arrays from which ``from_arrays`` makes the same postings."""
-        words = np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8)
-        numbers = {"lengths": self.lengths, **self._merged().segments[0]._asdict()}
-        narrowed = {name: array.astype(np.min_scalar_type(array.max(initial=0))) for name, array in numbers.items()}
-        return {"vocabulary": words, "alive": self.alive, **narrowed}
+    def _with(self, segment: Segment, lengths: IntArray) -> Postings:
+        """These rows and a segment of living ones after them, merged with the last segments where those are small."""
+        document_counts = np.zeros(len(self.vocabulary), dtype=np.int64)
+        document_counts[: len(self._document_counts)] = self._document_counts
+        document_counts[segment.terms] += np.diff(segment.starts)
+        grown = self._like(
+            [*self.segments, segment],
+            np.concatenate([self.lengths, lengths]),
+            np.concatenate([self.alive, np.ones(len(lengths), dtype=np.bool_)]),
+            document_counts,
+        )
+        ends = [0, *(one.end for one in self.segments)]
+        kept = kept_segments(np.diff(ends).tolist(), len(lengths))
+        if kept < len(self.segments):
+            grown.segments = [*self.segments[:kept], grown._merged(ends[kept])]
+        return grown
 
-    @classmethod
-    def from_arrays(cls, arrays: Arrays, k1: float, b: float, epsilon: float) -> Postings:
-        """Makes postings from what ``arrays`` gave.
-
-        Raises:
-            KeyError, ValueError: The arrays do not fit together.
-        """
-        postings = cls(k1, b, epsilon)
-        words = arrays["vocabulary"].tobytes().decode()
-        postings.vocabulary = {word: term for term, word in enumerate(words.split("\n") if words else [])}
-        postings.lengths, postings.alive = arrays["lengths"].astype(np.int64), arrays["alive"]
-        segment = Segment(*(arrays[field].astype(np.int64) for field in Segment._fields))
-        if len(segment.starts) != len(segment.terms) + 1 or len(postings.lengths) != len(postings.alive):
-            raise ValueError("the arrays of the postings do not fit together")
-        postings.segments = [segment]
-        counts = np.concatenate([[0], np.cumsum(postings.alive[segment.rows])])
-        postings._document_counts = np.zeros(len(postings.vocabulary), dtype=np.int64)
-        postings._document_counts[segment.terms] = np.diff(counts[segment.starts])
-        return postings
-
-    def _merged(self) -> Postings:
-        """The same in one segment, without the postings of dead rows."""
-        terms = np.concatenate([np.repeat(segment.terms, np.diff(segment.starts)) for segment in self.segments])
-        rows = np.concatenate([segment.rows for segment in self.segments])
-        counts = np.concatenate([segment.counts for segment in self.segments])
-        kept = self.alive[rows]
-        segment = _segment(terms[kept], rows[kept], counts[kept])
-        return self._like([segment], self.lengths, self.alive, self._document_counts)
+    def _merged(self, first_row: int) -> Segment:
+        """The postings of the living rows from one on, in one segment."""
+        later = [segment for segment in self.segments if segment.end > first_row]
+        if not later:
+            return _segment(len(self.lengths), [], [], [])
+        terms = np.concatenate([np.repeat(segment.terms, np.diff(segment.starts)) for segment in later])
+        rows = np.concatenate([segment.rows for segment in later])
+        counts = np.concatenate([segment.counts for segment in later])
+        kept = self.alive[rows] & (rows >= first_row)
+        return _segment(len(self.lengths), terms[kept], rows[kept], counts[kept])
 
     def _like(self, segments: list[Segment], lengths: IntArray, alive: BoolArray, counts: IntArray) -> Postings:
         postings = Postings(self.k1, self.b, self.epsilon)
@@ -216,10 +240,10 @@ class Postings:
 
 
 def _segment(
-    terms: Sequence[int] | IntArray, rows: Sequence[int] | IntArray, counts: Sequence[int] | IntArray
+    end: int, terms: Sequence[int] | IntArray, rows: Sequence[int] | IntArray, counts: Sequence[int] | IntArray
 ) -> Segment:
     terms, rows, counts = (np.asarray(part, dtype=np.int64) for part in (terms, rows, counts))
     order = np.argsort(terms, kind="stable")
     distinct, starts = np.unique(terms[order], return_index=True)
     starts = np.concatenate([starts, [len(terms)]])
-    return Segment(distinct, starts.astype(np.int64), rows[order], counts[order])
+    return Segment(end, distinct, starts.astype(np.int64), rows[order], counts[order])

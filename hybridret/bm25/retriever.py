@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from hybridret.allowed import Allowed
 from hybridret.bm25.postings import Postings
 from hybridret.bm25.tokenizer import Tokenizer
 from hybridret.ranking import top_k
-from hybridret.types import BoolArray, IntArray, Queries, Run, ScoreArray
+from hybridret.types import Arrays, IntArray, Queries, Run, ScoreArray
 
 K1, B, EPSILON = 1.5, 0.75, 0.25
 
@@ -30,17 +31,21 @@ class BM25Retriever:
         """A retriever over these rows and the given texts after them."""
         return BM25Retriever(self.tokenizer, self.postings.appended(map(self.tokenizer, texts)))
 
+    def joined(self, arrays: Arrays, skipped: int = 0) -> BM25Retriever:
+        """A retriever over these rows and those of stored postings; see ``Postings.joined``."""
+        return BM25Retriever(self.tokenizer, self.postings.joined(arrays, skipped))
+
     def without(self, rows: IntArray) -> BM25Retriever:
         """A retriever whose statistics leave rows out; their numbers stay taken."""
         return BM25Retriever(self.tokenizer, self.postings.without(rows))
 
-    def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
-        """Finds the k best rows of each query. *Shapes:* allowed (n_rows,), None for all; ties (n_rows,)."""
+    def search(self, queries: Queries, k: int, allowed: Allowed | None, ties: IntArray) -> list[Run]:
+        """Finds the k best rows of each query, of all where ``allowed`` is None. *Shape of ties:* (n_rows,)."""
         runs = []
         for text in queries.texts:
             scores = self.postings.scores(self.tokenizer(text))
             if allowed is not None:
-                scores[~allowed] = -np.inf
+                scores[~allowed.mask] = -np.inf
             runs.append(top_k(scores, k, ties))
         return runs
 

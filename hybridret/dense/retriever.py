@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridret.allowed import Allowed
 from hybridret.errors import InputError
-from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run, ScoreArray
+from hybridret.growth import GrowingMatrix
+from hybridret.types import FloatArray, IntArray, Queries, Run, ScoreArray
 
 if TYPE_CHECKING:
     import faiss
@@ -17,6 +19,9 @@ INDEX_KINDS = ("flat", "hnsw", "ivfpq")
 _HNSW_LINKS, _HNSW_EF = 32, 128
 _PROBED_SHARE, _BYTES_PER_CODE, _MIN_IVFPQ = 8, 48, 39 * 256
 _RESCORED, _SLACK, _MORE, _EQUAL = 4, 16, 4, 1e-6
+_FEW_ROWS, _FEW_SHARE, _BLAS_QUERIES = 4096, 16, 20
+"""A filter that leaves at most so many rows, or one in so many, is searched on a copy of these; and FAISS compares as
+many queries as ``faiss.distance_compute_blas_threshold`` or more by BLAS, which a selector would switch off."""
 
 
 class DenseRetriever:
@@ -30,18 +35,15 @@ class DenseRetriever:
         kind: One of ``INDEX_KINDS``.
 
     Raises:
-        InputError: The kind is unknown, or there are too few vectors to train ``ivfpq`` on.
+        InputError: The kind is unknown.
     """
 
     def __init__(self, vectors: FloatArray, kind: str = "flat") -> None:
         if kind not in INDEX_KINDS:
             raise InputError(f"unknown index kind {kind!r}; known are {', '.join(INDEX_KINDS)}")
-        if kind == "ivfpq" and 0 < len(vectors) < _MIN_IVFPQ:
-            raise InputError(
-                f"an ivfpq index needs at least {_MIN_IVFPQ} documents to train on, not {len(vectors)}; use flat"
-            )
         self.kind = kind
         self.vectors = vectors
+        self._matrix = GrowingMatrix(vectors)
         self._lock = Lock()
         self._faiss_index: faiss.Index | None = None
 
@@ -54,19 +56,28 @@ class DenseRetriever:
             return self._faiss_index
 
     def appended(self, vectors: FloatArray) -> DenseRetriever:
-        """A retriever over these rows and the given ones after them. *Shape:* (n_new, dimension)."""
+        """A retriever over these rows and the given ones after them. *Shape:* (n_new, dimension).
+
+        Raises:
+            InputError: The index begins with too few vectors to train ``ivfpq`` on.
+        """
         if not len(self.vectors):
+            if self.kind == "ivfpq" and len(vectors) < _MIN_IVFPQ:
+                raise InputError(
+                    f"an ivfpq index needs at least {_MIN_IVFPQ} documents to train on, not {len(vectors)}; use flat"
+                )
             return DenseRetriever(vectors, self.kind)
-        grown = DenseRetriever(np.concatenate([self.vectors, vectors]), self.kind)
+        grown = DenseRetriever(self._matrix.appended(self.vectors, vectors), self.kind)
+        grown._matrix = self._matrix
         with self._lock:
             if self._faiss_index is not None and self._faiss_index.ntotal == len(self.vectors):
                 grown._lock, grown._faiss_index = self._lock, self._faiss_index
                 self._faiss_index.add(vectors)
         return grown
 
-    def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
-        """Finds the k nearest rows of each query. *Shapes:* allowed (n_rows,), None for all; ties (n_rows,)."""
-        k = min(k, len(self.vectors) if allowed is None else int(allowed.sum()))
+    def search(self, queries: Queries, k: int, allowed: Allowed | None, ties: IntArray) -> list[Run]:
+        """Finds the k nearest rows of each query, of all where ``allowed`` is None. *Shape of ties:* (n_rows,)."""
+        k = min(k, len(self.vectors) if allowed is None else allowed.count)
         if k == 0:
             return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in queries.texts]
         found = self._candidates(queries.vectors, k + _SLACK if self.kind == "flat" else _RESCORED * k, allowed)
@@ -74,25 +85,35 @@ class DenseRetriever:
             self._ranked(vector, rows, k, allowed, ties) for vector, rows in zip(queries.vectors, found, strict=True)
         ]
 
-    def _candidates(self, vectors: FloatArray, wanted: int, allowed: BoolArray | None) -> list[IntArray]:
+    def _candidates(self, vectors: FloatArray, wanted: int, allowed: Allowed | None) -> list[IntArray]:
         """Rows that FAISS finds per query, at most as many as wanted. *Shape of vectors:* (n_queries, dimension)."""
         import faiss
 
+        if allowed is not None and self._is_copied(allowed, len(vectors)):
+            _, found = faiss.knn(
+                vectors, self.vectors[allowed.rows], min(wanted, allowed.count), metric=faiss.METRIC_INNER_PRODUCT
+            )
+            return [allowed.rows[rows[rows >= 0]] for rows in found]
         index = self.index
         with self._lock:
             if allowed is None and index.ntotal > len(self.vectors):
-                allowed = np.ones(len(self.vectors), dtype=np.bool_)
-            selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-            parameters = _search_parameters(index, self.kind, selector)
+                allowed = Allowed(np.ones(len(self.vectors), dtype=np.bool_))
+            selector = None if allowed is None else faiss.IDSelectorBitmap(allowed.bitmap)
+            parameters = _search_parameters(index, selector)
             _, found = index.search(vectors, min(wanted, len(self.vectors)), params=parameters)
         return [rows[rows >= 0] for rows in found]
 
-    def _ranked(self, vector: FloatArray, rows: IntArray, k: int, allowed: BoolArray | None, ties: IntArray) -> Run:
+    def _is_copied(self, allowed: Allowed, n_queries: int) -> bool:
+        """Whether comparing with a copy of the allowed vectors beats searching the index with a selector."""
+        few = allowed.count <= max(_FEW_ROWS, len(self.vectors) // _FEW_SHARE)
+        return few or (self.kind == "flat" and n_queries >= _BLAS_QUERIES)
+
+    def _ranked(self, vector: FloatArray, rows: IntArray, k: int, allowed: Allowed | None, ties: IntArray) -> Run:
         """Ranks candidates exactly; asks for more where they are too few or a tie runs through their end."""
         scores = self._cosines(vector, rows)
-        n_allowed = len(self.vectors) if allowed is None else int(allowed.sum())
+        n_allowed = len(self.vectors) if allowed is None else allowed.count
         if len(rows) < k:
-            rows = np.arange(len(self.vectors)) if allowed is None else np.flatnonzero(allowed)
+            rows = np.arange(len(self.vectors)) if allowed is None else allowed.rows
             scores = self._cosines(vector, rows)
         elif self.kind == "flat" and len(rows) < n_allowed and np.sort(scores)[-k] - scores.min() < _EQUAL:
             more = self._candidates(vector[None], _MORE * len(rows), allowed)[0]
@@ -113,7 +134,7 @@ def _make_index(vectors: FloatArray, kind: str) -> Any:
     import faiss
 
     n, dimension = vectors.shape
-    if kind == "flat":
+    if kind == "flat" or (kind == "ivfpq" and n < _MIN_IVFPQ):
         index = faiss.IndexFlatIP(dimension)
     elif kind == "hnsw":
         index = faiss.IndexHNSWFlat(dimension, _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
@@ -128,11 +149,11 @@ def _make_index(vectors: FloatArray, kind: str) -> Any:
     return index
 
 
-def _search_parameters(index: Any, kind: str, selector: Any) -> Any:
+def _search_parameters(index: Any, selector: Any) -> Any:
     import faiss
 
-    if kind == "hnsw":
+    if isinstance(index, faiss.IndexHNSWFlat):
         return faiss.SearchParametersHNSW(sel=selector, efSearch=_HNSW_EF)
-    if kind == "ivfpq":
+    if isinstance(index, faiss.IndexIVFPQ):
         return faiss.SearchParametersIVF(sel=selector, nprobe=max(1, index.nlist // _PROBED_SHARE))
     return None if selector is None else faiss.SearchParameters(sel=selector)

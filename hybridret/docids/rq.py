@@ -7,11 +7,12 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridret.types import FloatArray, IntArray, Progress
+from hybridret.types import CodeArray, FloatArray, IntArray, Progress
 
 _ITERATIONS = 20
 _BLOCK = 8192
 NO_SUFFIX = -1
+_ROUNDING = 1e-5
 _FNV_PRIME = 0x100000001B3
 
 
@@ -37,6 +38,11 @@ class ResidualQuantizer:
     def n_codes(self) -> int:
         """How many codes each level's codebook has."""
         return int(self.codebooks.shape[1])
+
+    @property
+    def code_type(self) -> type[np.uint8] | type[np.uint16]:
+        """The narrowest type that holds a code."""
+        return np.uint8 if self.n_codes <= 256 else np.uint16
 
     @classmethod
     def fit(
@@ -86,6 +92,30 @@ class ResidualQuantizer:
             residual -= codebook[codes[:, level]]
         return codes
 
+    def faults(self, vectors: FloatArray, codes: CodeArray) -> IntArray:
+        """Finds codes that are not those of their vectors.
+
+        A code counts as right where no other is nearer to what the levels above left over, up to rounding, which
+        differs between machines and batch sizes.
+
+        Args:
+            vectors: *Shape:* (n, dimension), float32.
+            codes: *Shape:* (n, n_levels), any integer type.
+
+        Returns:
+            *Shape:* (n_wrong,), int64, positions of the vectors with a wrong code.
+        """
+        wrong = np.zeros(len(vectors), dtype=np.bool_)
+        for start in range(0, len(vectors), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            residual = vectors[block].astype(np.float64)
+            for codebook, given in zip(self.codebooks.astype(np.float64), codes[block].T, strict=True):
+                nearness = residual @ codebook.T - 0.5 * np.einsum("kd,kd->k", codebook, codebook)
+                mine = np.take_along_axis(nearness, given.astype(np.int64)[:, None], axis=1)[:, 0]
+                wrong[block] |= mine < nearness.max(axis=1) - _ROUNDING
+                residual -= codebook[given]
+        return np.flatnonzero(wrong)
+
     def decode(self, codes: IntArray) -> FloatArray:
         """Sums the codes' vectors. *Shapes:* (n, n_levels) to (n, dimension)."""
         vectors: FloatArray = self.codebooks[np.arange(self.n_levels), codes].sum(axis=1)
@@ -97,7 +127,7 @@ def clamped_codes(n_documents: int, n_codes: int) -> int:
     return min(n_codes, max(n_documents // 4, min(n_documents, 16)))
 
 
-def assign_suffixes(codes: IntArray, taken_codes: IntArray, taken_suffixes: IntArray) -> IntArray:
+def assign_suffixes(codes: IntArray, taken_codes: CodeArray, taken_suffixes: CodeArray) -> IntArray:
     """Tells documents with equal codes apart by one more token.
 
     The first document with some codes needs none; the next ones get 0, 1, 2 and so on. Docids once given never
@@ -105,15 +135,16 @@ def assign_suffixes(codes: IntArray, taken_codes: IntArray, taken_suffixes: IntA
 
     Args:
         codes: *Shape:* (n, n_levels), int64, the new documents'.
-        taken_codes: *Shape:* (n_taken, n_levels), int64.
-        taken_suffixes: *Shape:* (n_taken,), int64.
+        taken_codes: *Shape:* (n_taken, n_levels), any integer type.
+        taken_suffixes: *Shape:* (n_taken,), any integer type.
 
     Returns:
         *Shape:* (n,), int64, ``NO_SUFFIX`` where the codes alone are unique.
     """
     following: Counter[bytes] = Counter()
     rivals = np.isin(_hashes(taken_codes), _hashes(codes))
-    for code, suffix in zip(np.ascontiguousarray(taken_codes[rivals]), taken_suffixes[rivals].tolist(), strict=True):
+    rival_codes = taken_codes[rivals].astype(codes.dtype)
+    for code, suffix in zip(rival_codes, taken_suffixes[rivals].tolist(), strict=True):
         key = code.tobytes()
         following[key] = max(following[key], suffix + 2)
     suffixes = np.empty(len(codes), dtype=np.int64)
@@ -124,7 +155,7 @@ def assign_suffixes(codes: IntArray, taken_codes: IntArray, taken_suffixes: IntA
     return suffixes
 
 
-def _hashes(codes: IntArray) -> NDArray[np.uint64]:
+def _hashes(codes: CodeArray) -> NDArray[np.uint64]:
     """A 64-bit number per row, equal for equal rows. *Shapes:* (n, n_levels) to (n,)."""
     hashes = np.zeros(len(codes), dtype=np.uint64)
     for column in codes.T.astype(np.uint64):

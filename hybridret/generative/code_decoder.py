@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybridret.types import FloatArray, IntArray, ScoreArray
+from hybridret.types import CodeArray, FloatArray, ScoreArray
 
 SCALE = 20.0
 _BLAS_FROM = 8
@@ -45,12 +45,12 @@ class CodeDecoder:
         logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
         return logits
 
-    def score(self, log_probs: FloatArray, codes: IntArray) -> ScoreArray:
+    def score(self, log_probs: FloatArray, codes: CodeArray) -> ScoreArray:
         """Sums one query's log-probabilities along given codes.
 
         Args:
             log_probs: *Shape:* (n_levels, n_codes), float32.
-            codes: *Shape:* (n, n_levels), int64.
+            codes: *Shape:* (n, n_levels), any integer type.
 
         Returns:
             *Shape:* (n,), float64.

@@ -6,63 +6,130 @@ from functools import cached_property
 
 import numpy as np
 
-from hybridret.decoding import END, LogProbs, Trie, beam_search
+from hybridret.allowed import Allowed
+from hybridret.decoding import END, LogProbs, Stored, Trie, beam_search
 from hybridret.docids import NO_SUFFIX, ResidualQuantizer, assign_suffixes
 from hybridret.generative.code_decoder import CodeDecoder
 from hybridret.ranking import top_k
-from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run, ScoreArray
+from hybridret.types import Arrays, CodeArray, FloatArray, IntArray, Queries, Run, ScoreArray
 
 EXHAUSTIVE_UP_TO = 4096
 N_BEAMS = 100
+_DELTA_ROWS, _DELTA_SHARE = 1024, 4
+assert NO_SUFFIX == END
 
 
 class DocidRetriever:
-    """Decodes docids under the trie of all documents' docids.
+    """Decodes docids under a trie of most documents' docids and a small one of those that were added since.
 
     Args:
         quantizer: The frozen codebooks.
-        codes: *Shape:* (n_rows, n_levels), int64; by default of no rows.
-        suffixes: *Shape:* (n_rows,), int64; see ``assign_suffixes``.
+        codes: *Shape:* (n_rows, n_levels), uint8 or uint16; by default of no rows.
+        suffixes: *Shape:* (n_rows,), int32; see ``assign_suffixes``.
+        base: The trie of the first rows; by default of all.
     """
 
     def __init__(
-        self, quantizer: ResidualQuantizer, codes: IntArray | None = None, suffixes: IntArray | None = None
+        self,
+        quantizer: ResidualQuantizer,
+        codes: CodeArray | None = None,
+        suffixes: CodeArray | None = None,
+        base: Trie | None = None,
     ) -> None:
         self.quantizer = quantizer
         self.decoder = CodeDecoder(quantizer.codebooks)
         self._kept: tuple[FloatArray, FloatArray] | None = None
-        self.codes: IntArray = np.zeros((0, quantizer.n_levels), dtype=np.int64) if codes is None else codes
-        self.suffixes: IntArray = np.zeros(0, dtype=np.int64) if suffixes is None else suffixes
+        no_codes: CodeArray = np.zeros((0, quantizer.n_levels), dtype=quantizer.code_type)
+        no_suffixes: CodeArray = np.zeros(0, dtype=np.int32)
+        self.codes = no_codes if codes is None else codes
+        self.suffixes = no_suffixes if suffixes is None else suffixes
+        self._base = base
 
     def appended(self, vectors: FloatArray) -> DocidRetriever:
         """A retriever over these rows and new ones, coded by the frozen codebooks. *Shape:* (n_new, dimension)."""
         codes = self.quantizer.encode(vectors)
-        suffixes = assign_suffixes(codes, self.codes, self.suffixes)
-        return DocidRetriever(
-            self.quantizer, np.concatenate([self.codes, codes]), np.concatenate([self.suffixes, suffixes])
-        )
+        return self.joined(codes, assign_suffixes(codes, self.codes, self.suffixes))
+
+    def joined(self, codes: CodeArray, suffixes: CodeArray) -> DocidRetriever:
+        """A retriever over these rows and new ones whose docids are given.
+
+        Args:
+            codes: *Shape:* (n_new, n_levels), any integer type.
+            suffixes: *Shape:* (n_new,), any integer type.
+
+        Returns:
+            The retriever, which shares the trie while the rows beside it are few.
+
+        Raises:
+            ValueError: The codes do not fit the codebooks.
+        """
+        if codes.ndim != 2 or codes.shape[1] != self.quantizer.n_levels or suffixes.shape != codes.shape[:1]:
+            raise ValueError("the docids do not fit the codebooks")
+        if len(codes) and (codes.min() < 0 or codes.max() >= self.quantizer.n_codes or suffixes.min() < NO_SUFFIX):
+            raise ValueError("a docid has a code that its codebook lacks")
+        all_codes = np.concatenate([self.codes, codes.astype(self.quantizer.code_type)])
+        all_suffixes = np.concatenate([self.suffixes, suffixes.astype(np.int32)])
+        n_beside = len(all_codes) - (0 if self._base is None else self._base.n_leaves)
+        shared = self._base if n_beside <= max(_DELTA_ROWS, len(self.codes) // _DELTA_SHARE) else None
+        return DocidRetriever(self.quantizer, all_codes, all_suffixes, shared)
+
+    def with_base(self, arrays: Arrays) -> DocidRetriever:
+        """The same rows under a stored trie of the first ones.
+
+        Raises:
+            KeyError, ValueError: The trie is not one of these docids.
+        """
+        stored = Stored(arrays["order"], arrays["lcp"])
+        n_rows = len(stored.order)
+        if stored.order.ndim != 1 or n_rows > len(self.codes):
+            raise ValueError("there are fewer docids than the trie has")
+        base = Trie(self.codes[:n_rows], self.suffixes[:n_rows], stored=stored)
+        return DocidRetriever(self.quantizer, self.codes, self.suffixes, base)
+
+    def picked(self, rows: IntArray) -> DocidRetriever:
+        """A retriever over some of these rows, in the order given. *Shape:* (n,)."""
+        return DocidRetriever(self.quantizer, self.codes[rows], self.suffixes[rows])
+
+    def arrays(self, part: str, first_row: int) -> Arrays:
+        """What a bundle stores: ``codebooks``, ``docid`` from a row on, or ``trie``."""
+        if part == "codebooks":
+            return {"codebooks": self.quantizer.codebooks}
+        if part == "docid":
+            return {"codes": self.codes[first_row:], "suffixes": self.suffixes[first_row:]}
+        return self.base.stored._asdict()
+
+    @property
+    def base(self) -> Trie:
+        """The trie of the first rows: of all, unless some were added since it was made."""
+        if self._base is None:
+            self._base = Trie(self.codes, self.suffixes)
+        return self._base
 
     @cached_property
-    def trie(self) -> Trie:
-        """The docids of all rows."""
-        return Trie(np.column_stack([self.codes, np.where(self.suffixes == NO_SUFFIX, END, self.suffixes)]))
+    def tries(self) -> list[Trie]:
+        """The base, and the trie of the rows after it where there are any."""
+        n_base = self.base.n_leaves
+        if n_base == len(self.codes):
+            return [self.base]
+        return [self.base, Trie(self.codes[n_base:], self.suffixes[n_base:], first_row=n_base)]
 
-    def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
+    def search(self, queries: Queries, k: int, allowed: Allowed | None, ties: IntArray) -> list[Run]:
         """Finds the k docids of the highest log-probability: exactly where few rows are allowed, else by beam search.
 
-        *Shapes:* allowed (n_rows,), None for all; ties (n_rows,).
+        Of all rows where ``allowed`` is None. *Shape of ties:* (n_rows,).
         """
         log_probs = self._log_probs(queries.vectors)
-        n_allowed = len(self.codes) if allowed is None else int(allowed.sum())
+        n_allowed = len(self.codes) if allowed is None else allowed.count
         if n_allowed <= EXHAUSTIVE_UP_TO:
-            rows = np.arange(len(self.codes)) if allowed is None else np.flatnonzero(allowed)
+            rows = np.arange(len(self.codes)) if allowed is None else allowed.rows
             codes = self.codes[rows]
             return [top_k(self.decoder.score(one, codes), k, ties, rows) for one in log_probs]
 
         def step(level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
             return log_probs[:, level : level + 1] if level < self.quantizer.n_levels else None
 
-        runs = beam_search(self.trie, step, len(log_probs), max(k, N_BEAMS), allowed, ties)
+        alive = [None if allowed is None else allowed.derived(trie, trie.alive_before) for trie in self.tries]
+        runs = beam_search(self.tries, step, len(log_probs), max(k, N_BEAMS), alive, ties)
         return [Run(run.rows[:k], run.scores[:k]) for run in runs]
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:

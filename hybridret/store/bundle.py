@@ -1,4 +1,4 @@
-"""A bundle on disk: a folder with the database, the array files that its state names, and the encoder's model.
+"""The files of a bundle on disk: a folder with the database, the array files that its state names, and the model.
 
 Array files are named by part and generation and never change once written. The SQLite transaction that writes a
 new state, naming the new files, is the commit; files that the state does not name are leftovers.
@@ -9,12 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -23,7 +20,8 @@ from hybridret.types import Arrays
 
 DATABASE = "hybridret.sqlite"
 MODEL_FOLDER = "dense"
-_ARRAY_FILE = re.compile(r"[a-z0-9]+\.\d+\.safetensors")
+_ARRAY_FILE = re.compile(r"[a-z0-9]{1,32}\.\d{1,18}\.safetensors")
+_BLOCK = 1 << 20
 
 
 class ArrayFile(NamedTuple):
@@ -33,11 +31,13 @@ class ArrayFile(NamedTuple):
         name: File name inside the bundle.
         sha256: Checksum of its bytes, in hexadecimal.
         bytes: Its size.
+        rows: How many rows of the index it covers, those of a part's files in their order.
     """
 
     name: str
     sha256: str
     bytes: int
+    rows: int
 
 
 class Bundle:
@@ -52,7 +52,8 @@ class Bundle:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if not (folder / DATABASE).is_file():
+        self.identity = self._identity()
+        if self.identity is None:
             what = "has no " + DATABASE if folder.is_dir() else "does not exist" if not folder.exists() else "is a file"
             raise BundleError(f"{folder} is not a hybridret bundle: it {what}")
 
@@ -66,44 +67,84 @@ class Bundle:
         """The encoder's folder, which a bundle with a foreign encoder lacks."""
         return self.folder / MODEL_FOLDER
 
-    def read(self, file: ArrayFile) -> Arrays:
-        """Reads arrays and checks their checksum.
+    def is_in_place(self) -> bool:
+        """Whether the folder still holds the database that was opened, not another that took its place.
 
         Raises:
-            BundleError: The file is missing, truncated or changed.
+            BundleError: The bundle has been deleted.
         """
-        from safetensors.numpy import load
+        identity = self._identity()
+        if identity is None:
+            raise BundleError(f"{self.folder} has been deleted")
+        return identity == self.identity
 
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.database)  # noqa: PTH116
+        except (OSError, ValueError):
+            return None
+        return (found.st_dev, found.st_ino) if self.database.is_file() else None
+
+    def handle(self, file: ArrayFile) -> BinaryIO:
+        """Opens an array file, whose content can then be read even where a change removes the file.
+
+        Raises:
+            BundleError: The state names what no bundle has, or the file is missing.
+        """
         if not _ARRAY_FILE.fullmatch(file.name):
             raise BundleError(f"{self.folder} names a file {file.name!r} that no bundle has")
         path = self.folder / file.name
         try:
-            content = path.read_bytes()
+            if path.is_symlink():
+                raise BundleError(f"{path} is a link; a bundle has none")
+            return path.open("rb")
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+
+    def read(self, file: ArrayFile, handle: BinaryIO | None = None) -> Arrays:
+        """Reads arrays and checks their checksum.
+
+        Args:
+            file: The file as the state names it.
+            handle: The opened file; by default it is opened here. It is closed.
+
+        Raises:
+            BundleError: The file is missing, truncated or changed.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        path = self.folder / file.name
+        try:
+            with handle or self.handle(file) as opened:
+                content = opened.read()
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {error.strerror}") from error
         if len(content) != file.bytes:
             raise BundleError(f"{path} is damaged: it has {len(content)} bytes instead of {file.bytes}")
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise BundleError(f"{path} is damaged: its checksum is wrong")
-        return load(content)
-
-    def write(self, part: str, generation: int, arrays: Arrays) -> ArrayFile:
-        """Writes arrays to a new, durable file of a generation."""
-        return write_arrays(self.folder, part, generation, arrays)
+        try:
+            return load(content)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{path} is damaged: {error}") from error
 
     def array_files(self) -> list[str]:
         """The names of all array files that lie here, leftovers of interrupted changes included."""
         return [path.name for path in self.folder.iterdir() if _ARRAY_FILE.fullmatch(path.name)]
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Removes array files that no committed state names."""
+    def remove(self, names: Iterable[str]) -> None:
+        """Removes array files that no committed state names; one that resists stays as a leftover."""
         for name in names:
             if _ARRAY_FILE.fullmatch(name):
-                (self.folder / name).unlink(missing_ok=True)
+                try:
+                    (self.folder / name).unlink(missing_ok=True)
+                except OSError:
+                    continue
 
 
-def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays) -> ArrayFile:
-    """Writes arrays to a new file, flushed to disk before this returns.
+def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays, rows: int) -> ArrayFile:
+    """Writes arrays to a new file, flushed to disk before this returns; its folder's entry is not.
 
     Raises:
         BundleError: It cannot be written; nothing of it is left.
@@ -120,58 +161,55 @@ def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays) -> Ar
     except OSError as error:
         path.unlink(missing_ok=True)
         raise BundleError(f"{path} cannot be written: {error.strerror}") from error
-    return ArrayFile(path.name, hashlib.sha256(content).hexdigest(), len(content))
+    return ArrayFile(path.name, hashlib.sha256(content).hexdigest(), len(content), rows)
 
 
-def check_target(path: Path) -> None:
-    """Checks that a bundle may be written to a path.
-
-    Raises:
-        BundleError: Something lies there that is neither a bundle nor an empty folder, or a file is in the way.
-    """
-    nearest = next(place for place in (path, *path.resolve().parents) if place.exists())
-    if nearest == path and (path.is_file() or (any(path.iterdir()) and not (path / DATABASE).is_file())):
-        raise BundleError(f"{path} exists and is not a bundle; it is left as it is")
-    if not nearest.is_dir():
-        raise BundleError(f"{path} cannot be written: {nearest} is a file")
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A fresh folder beside ``path`` that takes its place at the end; on an error nothing is left of it.
-
-    Args:
-        path: Where the folder is wanted. An empty folder or a bundle that lies there is replaced.
+def model_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a model's folder, by its path inside; empty where there is no folder.
 
     Raises:
-        BundleError: Something else lies there, or the place cannot be written to.
+        BundleError: A link lies there, which could lead out of the bundle.
     """
-    path = path.resolve()
-    check_target(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise BundleError(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        yield fresh
-        fresh.chmod(0o755)
-        if path.exists():
-            _replace(path, fresh)
-        else:
-            fresh.rename(path)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise BundleError(f"{path} is a link; a bundle has none")
+        if path.is_file():
+            digests[path.relative_to(folder).as_posix()] = file_digest(path)
+    return digests
 
 
-def _replace(path: Path, fresh: Path) -> None:
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent)) / path.name
-    path.rename(old)
+def changed_files(folder: Path, digests: dict[str, str]) -> list[str]:
+    """Files of a model's folder that are missing, new or not what they were, by their path inside."""
+    found = model_digests(folder)
+    return sorted(name for name in {*found, *digests} if found.get(name) != digests.get(name))
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flushes a file, or a folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        fresh.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
+        os.fsync(descriptor)
     finally:
-        shutil.rmtree(old.parent)
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flushes everything below a folder, and the folder, to disk."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        sync(path)
+    sync(folder)
+
+
+def names_of(files: dict[str, list[ArrayFile]]) -> Sequence[str]:
+    """The names of all files of a state."""
+    return [file.name for part in files.values() for file in part]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 import numpy as np
@@ -16,56 +17,67 @@ from hybridret.errors import BundleError, InputError
 from hybridret.store.filters import Condition, is_text
 from hybridret.types import BoolArray, Document, IntArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+LOCK_SECONDS = 30.0
 _SCHEMA = f"""
 CREATE TABLE documents (
-    row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, text TEXT NOT NULL, metadata TEXT NOT NULL, cut INTEGER NOT NULL
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, text TEXT NOT NULL, metadata TEXT NOT NULL, cut INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 );
-CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 0), value TEXT NOT NULL);
-INSERT INTO state VALUES (0, '{{}}');
+CREATE TABLE deleted (key INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
+CREATE TABLE state (
+    only INTEGER PRIMARY KEY CHECK (only = 0), generation INTEGER NOT NULL, value TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+);
+INSERT INTO state VALUES (0, 0, '{{}}', {zlib.crc32(b"{}")});
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+_COLUMNS = "key, id, text, metadata, cut, checksum"
 _MOST_PARAMETERS = 500
-_LOCK_SECONDS = 10.0
+_PAGE_OF_TEXTS = 1000
 
 
 class DocumentStore:
-    """A SQLite database of documents by row and id. Threads may share it; one change at a time.
+    """A SQLite database of documents by key and id. Threads may share it; one change at a time.
+
+    A document's key is given once and never again, and what lies under a key never changes: a changed document gets a
+    new one. So whoever knows a key reads the document that it was told of, or finds that it is gone.
 
     Args:
-        connection: A connection that several threads may use.
+        reader: A connection that several threads may use.
+        writer: The connection that changes go through, so that who reads waits for no change; may be the reader.
         name: What error messages call the database.
     """
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        self._connection = connection
+    def __init__(self, reader: sqlite3.Connection, writer: sqlite3.Connection, name: str) -> None:
+        self._reader, self._writer = reader, writer
         self._name = name
         self._lock = RLock()
+        self._write_lock = self._lock if writer is reader else RLock()
+        self._writing_thread: int | None = None
 
     @classmethod
     def in_memory(cls) -> DocumentStore:
         """A new, empty database that goes with the process."""
-        connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        connection.executescript(_SCHEMA)
-        return cls(connection, "the in-memory index")
+        connection = _new_database(":memory:")
+        return cls(connection, connection, "the in-memory index")
 
     @classmethod
-    def open(cls, file: Path) -> DocumentStore:
+    def open(cls, file: Path, timeout: float = LOCK_SECONDS) -> DocumentStore:
         """Opens a database file.
 
+        Args:
+            file: The file; where it cannot be written to, the documents can be read only.
+            timeout: Seconds to wait for another process that holds the lock.
+
         Raises:
-            BundleError: It is no such database, damaged, or of a newer schema.
+            BundleError: It is no such database, damaged, or of another schema.
         """
+        address = f"{file.resolve().as_uri()}?mode=rw"
         try:
-            connection = sqlite3.connect(
-                f"{file.resolve().as_uri()}?mode=rw",
-                uri=True,
-                check_same_thread=False,
-                isolation_level=None,
-                timeout=_LOCK_SECONDS,
-            )
+            connection = _connect(address, timeout)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            schema = _schema_of(connection)
             pages, page_bytes = (
                 connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
             )
@@ -75,16 +87,18 @@ class DocumentStore:
             raise BundleError(
                 f"{file} has schema {version}, this hybridret reads {SCHEMA_VERSION}: it was written by a newer one"
             )
-        if file.stat().st_size < pages * page_bytes:
-            raise BundleError(f"{file} is damaged: it is shorter than it says")
-        if version != SCHEMA_VERSION or not {"documents", "state"} <= tables:
+        if 0 < version < SCHEMA_VERSION:
+            raise BundleError(f"{file} was written by an older hybridret; index the corpus again")
+        if file.stat().st_size != pages * page_bytes:
+            raise BundleError(f"{file} is damaged: its size is not what it says")
+        if version != SCHEMA_VERSION or schema != _schema_of(_new_database(":memory:")):
             raise BundleError(f"{file} is not the database of a hybridret bundle")
-        return cls(connection, str(file))
+        return cls(connection, _connect(address, timeout), str(file))
 
     def copy_to(self, file: Path) -> None:
         """Writes the whole database to a new file."""
-        with self._reading() as connection:
-            target = sqlite3.connect(file)
+        with self.reading() as connection:
+            target = _connect(f"{file.resolve().as_uri()}?mode=rwc", LOCK_SECONDS)
             try:
                 connection.backup(target)
             finally:
@@ -92,25 +106,63 @@ class DocumentStore:
 
     def close(self) -> None:
         """Closes the database."""
-        self._connection.close()
+        self._reader.close()
+        self._writer.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Holds the write lock; what is written inside becomes durable at its end, or not at all on an error."""
-        with self._lock, self._reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        """Holds the write lock; what is written inside becomes durable at its end, or not at all on an error.
 
-    def insert(self, first_row: int, documents: Sequence[Document], cut: IntArray) -> None:
-        """Adds documents as consecutive rows.
+        Raises:
+            BundleError: Another process held the lock for longer than the timeout, or the disk is full.
+        """
+        with self._write_lock:
+            self._writing_thread = get_ident()
+            try:
+                with self.reading() as connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    try:
+                        yield
+                        connection.execute("COMMIT")
+                    except BaseException:
+                        if connection.in_transaction:
+                            connection.execute("ROLLBACK")
+                        raise
+            finally:
+                self._writing_thread = None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[int]:
+        """Holds the state of one moment, whose generation it gives; no process commits until its end."""
+        with self.reading() as connection:
+            if connection.in_transaction:
+                yield self.generation
+                return
+            connection.execute("BEGIN")
+            try:
+                yield self.generation
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, its errors named after the database; a thread in a transaction reads what it wrote."""
+        writes = self._writing_thread == get_ident()
+        try:
+            with self._write_lock if writes else self._lock:
+                yield self._writer if writes else self._reader
+        except sqlite3.OperationalError as error:
+            hint = ": another process is writing to it" if "locked" in str(error) else ""
+            raise BundleError(f"{self._name}: {error}{hint}") from error
+        except (sqlite3.Error, sqlite3.Warning, UnicodeDecodeError, OverflowError) as error:
+            raise BundleError(f"{self._name} is damaged: {error}") from error
+
+    def insert(self, first_key: int, documents: Sequence[Document], cut: IntArray) -> None:
+        """Adds documents under consecutive keys.
 
         Args:
-            first_row: The first one's row.
+            first_key: The first one's key.
             documents: What to add.
             cut: *Shape:* (n_documents,), int64, tokens of each that the encoder's window cut off.
 
@@ -118,12 +170,12 @@ class DocumentStore:
             InputError: An id is taken or a metadata value cannot be held as JSON.
         """
         self.check(documents, may_replace=False)
-        rows = [
-            (row, document.doc_id, document.text, encode_metadata(document), n_cut)
-            for row, (document, n_cut) in enumerate(zip(documents, cut.tolist(), strict=True), first_row)
-        ]
-        with self._reading() as connection:
-            connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", rows)
+        rows = []
+        for key, (document, n_cut) in enumerate(zip(documents, cut.tolist(), strict=True), first_key):
+            row = (key, document.doc_id, document.text, encode_metadata(document), n_cut)
+            rows.append((*row, _checksum(*row)))
+        with self.reading() as connection:
+            connection.executemany(f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def check(self, documents: Sequence[Document], may_replace: bool) -> None:
         """Checks that documents can be inserted.
@@ -133,76 +185,167 @@ class DocumentStore:
         """
         for document in documents:
             encode_metadata(document)
-        taken = {} if may_replace else self.rows_of([document.doc_id for document in documents])
+        taken = {} if may_replace else self.keys_of([document.doc_id for document in documents])
         if taken:
             raise InputError(f"document id {next(iter(taken))!r} is in the index already; use upsert to replace it")
 
-    def delete(self, rows: Iterable[int]) -> None:
-        """Removes the documents of the given rows."""
-        with self._reading() as connection:
-            connection.executemany("DELETE FROM documents WHERE row = ?", [(int(row),) for row in rows])
+    def delete(self, keys: Iterable[int], generation: int) -> None:
+        """Removes the documents of the given keys, and notes in which generation."""
+        rows = [(int(key), generation) for key in keys]
+        with self.reading() as connection:
+            connection.executemany("DELETE FROM documents WHERE key = ?", [row[:1] for row in rows])
+            connection.executemany("INSERT OR REPLACE INTO deleted VALUES (?, ?)", rows)
 
-    def rows_of(self, doc_ids: Sequence[str]) -> dict[str, int]:
-        """The rows of the ids that are present."""
-        return {doc_id: row for row, doc_id, *_ in self._select(doc_ids)}
+    def deleted_after(self, generation: int) -> IntArray:
+        """Keys deleted after a generation. *Shape:* (n,), ascending."""
+        with self.reading() as connection:
+            found = connection.execute("SELECT key FROM deleted WHERE generation > ? ORDER BY key", [generation])
+            return np.array([key for (key,) in found], dtype=np.int64)
+
+    def forget_deleted(self) -> None:
+        """Drops the notes of what was deleted, as compaction renumbers rows."""
+        with self.reading() as connection:
+            connection.execute("DELETE FROM deleted")
+
+    def vacuum(self) -> None:
+        """Gives the space of what was deleted back to the file system."""
+        with self.reading() as connection:
+            connection.execute("VACUUM")
+
+    def keys_of(self, doc_ids: Sequence[str]) -> dict[str, int]:
+        """The keys of the ids that are present."""
+        possible = [doc_id for doc_id in doc_ids if isinstance(doc_id, str) and is_text(doc_id)]
+        return {doc_id: key for key, doc_id in self._select("key, id", "id", possible)}
 
     def by_id(self, doc_ids: Sequence[str]) -> dict[str, Document]:
         """The documents of the ids that are present."""
-        return {found[1]: _document(found) for found in self._select(doc_ids)}
+        possible = [doc_id for doc_id in doc_ids if isinstance(doc_id, str) and is_text(doc_id)]
+        return {row[1]: self._document(row) for row in self._select(_COLUMNS, "id", possible)}
 
-    def all_rows(self) -> list[tuple[int, str]]:
-        """Row and id of every document, by row."""
-        with self._reading() as connection:
-            return connection.execute("SELECT row, id FROM documents ORDER BY row").fetchall()
+    def by_key(self, keys: Sequence[int]) -> dict[int, Document]:
+        """The documents of the keys that are present."""
+        return {row[0]: self._document(row) for row in self._select(_COLUMNS, "key", keys)}
+
+    def entries(self, first_key: int = 0) -> list[tuple[int, str]]:
+        """Key and id of every document from a key on, by key."""
+        with self.reading() as connection:
+            found = connection.execute("SELECT key, id FROM documents WHERE key >= ? ORDER BY key", [first_key])
+            return found.fetchall()
+
+    def documents(self) -> Iterator[tuple[int, Document]]:
+        """Key and document of all documents, by key, read in pages."""
+        key = -(2**63)
+        while True:
+            with self.reading() as connection:
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} FROM documents WHERE key > ? ORDER BY key LIMIT ?", [key, _PAGE_OF_TEXTS]
+                ).fetchall()
+            if not rows:
+                return
+            for row in rows:
+                key = row[0]
+                yield key, self._document(row)
 
     def cut(self) -> tuple[int, int]:
         """How many documents the encoder's window cut, and how many tokens it cut off in all."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             documents, tokens = connection.execute("SELECT count(*), sum(cut) FROM documents WHERE cut > 0").fetchone()
         return documents, tokens or 0
 
-    def matching(self, condition: Condition, n_rows: int) -> BoolArray:
-        """Marks the rows whose metadata meet a condition. *Shape:* (n_rows,)."""
-        matches = np.zeros(n_rows, dtype=np.bool_)
-        with self._reading() as connection:
-            found = connection.execute(f"SELECT row FROM documents WHERE {condition.sql}", condition.values)
-            rows = np.array([row for (row,) in found], dtype=np.int64)
-        matches[rows[rows < n_rows]] = True
+    def matching(self, condition: Condition, keys: IntArray) -> BoolArray:
+        """Marks the documents whose metadata meet a condition.
+
+        Args:
+            condition: The compiled filter.
+            keys: *Shape:* (n,), int64, ascending.
+
+        Returns:
+            *Shape:* (n,), bool, by key.
+        """
+        matches = np.zeros(len(keys), dtype=np.bool_)
+        if len(keys):
+            with self.reading() as connection:
+                found = connection.execute(
+                    f"SELECT key FROM documents WHERE key >= ? AND key <= ? AND ({condition.sql})",
+                    (int(keys[0]), int(keys[-1]), *condition.values),
+                )
+                matching = np.array([key for (key,) in found], dtype=np.int64)
+            at = np.searchsorted(keys, matching)
+            matches[at[keys[at] == matching]] = True
         return matches
 
     @property
+    def generation(self) -> int:
+        """The generation of the state that was committed last."""
+        with self.reading() as connection:
+            return int(connection.execute("SELECT generation FROM state").fetchone()[0])
+
+    @property
     def state(self) -> dict[str, Any]:
-        """What was last written as the state: a JSON object."""
-        with self._reading() as connection:
-            state: dict[str, Any] = json.loads(connection.execute("SELECT value FROM state").fetchone()[0])
-        return state
+        """What was last committed as the state: a JSON object.
+
+        Raises:
+            BundleError: It is damaged.
+        """
+        with self.reading() as connection:
+            generation, value, checksum = connection.execute("SELECT generation, value, checksum FROM state").fetchone()
+        try:
+            state = json.loads(value)
+            sound = zlib.crc32(value.encode()) == checksum and state.get("generation", 0) == generation
+        except (AttributeError, TypeError, ValueError, RecursionError):
+            sound = False
+        if not sound:
+            raise BundleError(f"{self._name} is damaged: the checksum of its state is wrong")
+        return dict(state)
 
     @state.setter
     def state(self, value: dict[str, Any]) -> None:
-        with self._reading() as connection:
-            connection.execute("UPDATE state SET value = ?", [json.dumps(value)])
+        encoded = json.dumps(value)
+        with self.reading() as connection:
+            connection.execute(
+                "UPDATE state SET generation = ?, value = ?, checksum = ?",
+                [value["generation"], encoded, zlib.crc32(encoded.encode())],
+            )
 
-    def _select(self, doc_ids: Iterable[object]) -> Iterator[tuple[int, str, str, str]]:
-        possible = [doc_id for doc_id in doc_ids if isinstance(doc_id, str) and is_text(doc_id)]
-        for start in range(0, len(possible), _MOST_PARAMETERS):
-            part = possible[start : start + _MOST_PARAMETERS]
-            marks = ", ".join("?" * len(part))
-            with self._reading() as connection:
-                yield from connection.execute(
-                    f"SELECT row, id, text, metadata FROM documents WHERE id IN ({marks})", part
-                ).fetchall()
+    def image(self) -> bytes | None:
+        """The database file's bytes as the last commit left them; None where this Python's sqlite3 cannot tell.
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, its errors named after the database."""
+        Opening and closing the file itself would drop the process's locks on it.
+        """
+        with self.reading() as connection:
+            return connection.serialize() if hasattr(connection, "serialize") else None
+
+    def faults(self) -> list[str]:
+        """What is wrong with the database: its structure, its indexes, the checksum of each document."""
+        found: list[str] = []
         try:
-            with self._lock:
-                yield self._connection
-        except sqlite3.OperationalError as error:
-            hint = ": another process is writing to it" if "locked" in str(error) else ""
-            raise BundleError(f"{self._name}: {error}{hint}") from error
-        except sqlite3.DatabaseError as error:
-            raise BundleError(f"{self._name} is damaged: {error}") from error
+            with self.reading() as connection:
+                report = [line for (line,) in connection.execute("PRAGMA integrity_check")]
+            found += [f"{self._name} is damaged: {line}" for line in report if line != "ok"]
+            for _ in self.documents():
+                pass
+        except BundleError as error:
+            found.append(str(error))
+        return found
+
+    def _select(self, columns: str, field: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(values), _MOST_PARAMETERS):
+            part = values[start : start + _MOST_PARAMETERS]
+            marks = ", ".join("?" * len(part))
+            with self.reading() as connection:
+                found = connection.execute(
+                    f"SELECT {columns} FROM documents WHERE {field} IN ({marks})", part
+                ).fetchall()
+            yield from found
+
+    def _document(self, row: tuple[Any, ...]) -> Document:
+        key, doc_id, text, metadata, cut, checksum = row
+        try:
+            if checksum != _checksum(key, doc_id, text, metadata, cut):
+                raise ValueError("its checksum is wrong")
+            return Document(str(doc_id), str(text), json.loads(metadata))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BundleError(f"{self._name} is damaged: document {doc_id!r}: {error}") from error
 
 
 def encode_metadata(document: Document) -> str:
@@ -214,10 +357,32 @@ def encode_metadata(document: Document) -> str:
     try:
         encoded = json.dumps(document.metadata, allow_nan=False, ensure_ascii=False)
         return encoded if is_text(encoded) else json.dumps(document.metadata)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the metadata of document {document.doc_id!r} cannot be held as JSON: {error}") from error
 
 
-def _document(found: tuple[int, str, str, str]) -> Document:
-    _, doc_id, text, metadata = found
-    return Document(doc_id, text, json.loads(metadata))
+def _checksum(key: int, doc_id: str, text: str, metadata: str, cut: int) -> int:
+    return zlib.crc32("\0".join([str(key), doc_id, text, metadata, str(cut)]).encode("utf-8", "surrogatepass"))
+
+
+def _connect(address: str, timeout: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        address,
+        uri=address.startswith("file:"),
+        check_same_thread=False,
+        isolation_level=None,
+        timeout=timeout,
+    )
+    for setting in ("synchronous = EXTRA", "trusted_schema = OFF", "cell_size_check = ON"):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def _new_database(address: str) -> sqlite3.Connection:
+    connection = _connect(address, LOCK_SECONDS)
+    connection.executescript(_SCHEMA)
+    return connection
+
+
+def _schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
+    return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall()

@@ -1,0 +1,302 @@
+"""Changing an index: one writer at a time, one commit for documents and retrievers, in memory or in a bundle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import RLock
+
+import numpy as np
+
+from hybridret.dense import TransformerEncoder
+from hybridret.errors import BundleError, ModelError
+from hybridret.generation import Generation
+from hybridret.models import Prompts, load_model
+from hybridret.persistence import Committed, read_generation, write_files
+from hybridret.store import Bundle, DocumentStore, State
+from hybridret.store.bundle import DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
+from hybridret.store.documents import LOCK_SECONDS
+from hybridret.store.folders import new_folder
+from hybridret.store.seal import SEALED_UP_TO, broken_seal, seal_file, seal_image
+from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
+
+
+class Changes:
+    """The state of an index and the way to change it.
+
+    A generation is replaced as a whole, so that whoever searches has one or the other. In a bundle a change holds the
+    database's write lock from before it looks at the newest generation until its commit.
+
+    Args:
+        store: The documents.
+        committed: The generation, and the state that names its files.
+        bundle: Where the index lies; None: in memory.
+        lock_timeout: Seconds to wait for another process's change.
+    """
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        committed: Committed,
+        bundle: Bundle | None = None,
+        lock_timeout: float = LOCK_SECONDS,
+    ) -> None:
+        self.store = store
+        self.bundle = bundle
+        self._committed = committed
+        self._lock_timeout = lock_timeout
+        self._lock = RLock()
+
+    @classmethod
+    def in_memory(cls, generation: Generation, model: str) -> Changes:
+        """Of an index that goes with the process.
+
+        Args:
+            generation: The retrievers, without documents.
+            model: The encoder's name.
+        """
+        store = DocumentStore.in_memory()
+        state = State(0, 0, generation.config, model, 0, 0, {}, {})
+        store.state = state.as_json()
+        return cls(store, Committed(state, generation))
+
+    @classmethod
+    def open(cls, path: Path, lock_timeout: float = LOCK_SECONDS) -> Changes:
+        """Of a bundle, in place.
+
+        Raises:
+            BundleError: There is no bundle, or it is damaged or of another schema.
+        """
+        bundle = Bundle(path)
+        store = DocumentStore.open(bundle.database, lock_timeout)
+        try:
+            if bundle.database.stat().st_size <= SEALED_UP_TO and (fault := broken_seal(path, store.image())):
+                raise BundleError(f"{bundle.database} is damaged: {fault}")
+            return cls(store, read_generation(bundle, store), bundle, lock_timeout)
+        except BaseException:
+            store.close()
+            raise
+
+    @property
+    def generation(self) -> Generation:
+        """The newest generation that this process knows."""
+        return self._committed.generation
+
+    @property
+    def model(self) -> str:
+        """The encoder's name."""
+        return self._committed.state.model
+
+    @property
+    def state(self) -> State:
+        """The state of the newest generation that this process knows."""
+        return self._committed.state
+
+    def refresh(self) -> bool:
+        """Takes up what other processes have committed.
+
+        Returns:
+            Whether another bundle has taken this one's place, with an encoder of its own.
+
+        Raises:
+            BundleError: The bundle has been deleted or is damaged.
+        """
+        if self.bundle is None:
+            return False
+        replaced = False
+        if not self.bundle.is_in_place():
+            replaced = self._reopen()
+        if self.store.generation != self.generation.number:
+            with self._lock:
+                if self.store.generation != self.generation.number:
+                    self._committed = read_generation(self.bundle, self.store, self._committed)
+        return replaced
+
+    def _reopen(self) -> bool:
+        assert self.bundle is not None
+        with self._lock:
+            if self.bundle.is_in_place():
+                return False
+            opened = Changes.open(self.bundle.folder, self._lock_timeout)
+            self.bundle, self.store, self._committed = opened.bundle, opened.store, opened._committed
+        return True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps changes of this and of other processes out."""
+        with self._lock, self.store.snapshot():
+            yield
+
+    def apply(
+        self,
+        removed: Sequence[str],
+        added: Sequence[Document],
+        vectors: FloatArray,
+        cut: IntArray,
+        progress: Progress | None = None,
+    ) -> set[str]:
+        """Deletes, then adds, in one commit; nothing has changed where it fails.
+
+        Args:
+            removed: Ids to delete; those that are not present are passed over.
+            added: Documents to add.
+            vectors: *Shape:* (n_added, dimension), float32, unit length.
+            cut: *Shape:* (n_added,), int64, tokens of each that the encoder's window cut off.
+            progress: Told how far the work is.
+
+        Returns:
+            The ids that were deleted.
+
+        Raises:
+            InputError: An added id is present.
+            BundleError: The change cannot be made durable.
+        """
+        return self._commit(removed, added, vectors, cut, progress)
+
+    def compact(self, progress: Progress | None = None) -> None:
+        """Writes the index anew without deleted rows, in one commit."""
+        self._commit([], [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), progress, compacts=True)
+
+    def _commit(
+        self,
+        removed: Sequence[str],
+        added: Sequence[Document],
+        vectors: FloatArray,
+        cut: IntArray,
+        progress: Progress | None,
+        compacts: bool = False,
+    ) -> set[str]:
+        written: list[str] = []
+        with self._lock:
+            self.refresh()
+            try:
+                with ExitStack() as stack:
+                    if self.bundle is not None:
+                        stack.enter_context(self.store.transaction())
+                        self._check_in_place()
+                    before = self.generation
+                    gone = self.store.keys_of(removed)
+                    after = before.without(before.rows_of(gone.values()))
+                    if added:
+                        texts = [document.text for document in added]
+                        after = after.appended([document.doc_id for document in added], texts, vectors, progress)
+                    after = replace(after, number=before.number + 1)
+                    if self.bundle is None:
+                        stack.enter_context(self.store.transaction())
+                    self.store.delete(gone.values(), after.number)
+                    self.store.insert(before.next_key, added, cut)
+                    if compacts or after.is_worth_compacting:
+                        compacts = True
+                        after = after.compacted((document.text for _, document in self.store.documents()), progress)
+                        self.store.forget_deleted()
+                    committed = Committed(self._written(after, written), after)
+                    self.store.state = committed.state.as_json()
+            except BaseException:
+                self._remove_unnamed(written)
+                raise
+            self._committed = committed
+            self._tidy(compacts)
+        return set(gone)
+
+    def _check_in_place(self) -> None:
+        """Takes up the newest generation inside a transaction, where no other process can make a newer one."""
+        assert self.bundle is not None
+        if not self.bundle.is_in_place():
+            raise BundleError(f"{self.bundle.folder} was replaced by another bundle meanwhile; try again")
+        if self.store.generation != self.generation.number:
+            self._committed = read_generation(self.bundle, self.store, self._committed)
+
+    def _written(self, after: Generation, written: list[str]) -> State:
+        """Writes the files of a generation, and gives the state that names them."""
+        state = replace(
+            self.state,
+            generation=after.number,
+            epoch=after.epoch,
+            fitted_on=after.fitted_on,
+            next_key=after.next_key,
+        )
+        if self.bundle is None:
+            return state
+        self._remove_unnamed(self.bundle.array_files())
+        files = write_files(self.bundle.folder, after, self._committed, written)
+        sync(self.bundle.folder)
+        return replace(state, files=files)
+
+    def _remove_unnamed(self, names: Sequence[str]) -> None:
+        """Removes files that the committed state does not name."""
+        if self.bundle is not None and names:
+            with suppress(BundleError):
+                named = names_of(State.from_json(self.store.state, str(self.bundle.folder)).files)
+                self.bundle.remove([name for name in names if name not in named])
+
+    def _tidy(self, compacted: bool) -> None:
+        """What follows a commit and may fail without harm: old files, the space of deleted documents, the seal."""
+        if self.bundle is None:
+            return
+        with suppress(BundleError):
+            if compacted:
+                self.store.vacuum()
+        with suppress(BundleError, OSError):
+            self._remove_unnamed(self.bundle.array_files())
+            if self.bundle.database.stat().st_size <= SEALED_UP_TO:
+                seal_image(self.bundle.folder, self.store.image())
+
+    def save(self, path: Path, encoder: Callable[[], Encoder]) -> None:
+        """Writes the whole index as a bundle, replacing one that lies there, at once or not at all.
+
+        Args:
+            path: Where; where the index lies already, nothing is done.
+            encoder: Gives the encoder, whose model goes into the bundle.
+
+        Raises:
+            BundleError: Something that is no bundle lies there, or the place cannot be written to.
+        """
+        if self.bundle is not None and path.resolve() == self.bundle.folder.resolve():
+            return
+        with new_folder(path, self._held_target(path)) as folder:
+            if self.bundle is not None and self.bundle.model.is_dir():
+                shutil.copytree(self.bundle.model, folder / MODEL_FOLDER)
+            elif self.bundle is None:
+                encoder().save(folder / MODEL_FOLDER)
+            with self.held():
+                if self.bundle is not None:
+                    self._check_in_place()
+                files = write_files(folder, self.generation, None, [])
+                self.store.copy_to(folder / DATABASE)
+                state = replace(self.state, files=files, model_files=model_digests(folder / MODEL_FOLDER))
+            copy = DocumentStore.open(folder / DATABASE)
+            copy.state = state.as_json()
+            copy.close()
+            seal_file(folder, folder / DATABASE)
+
+    @contextmanager
+    def _held_target(self, path: Path) -> Iterator[None]:
+        """Keeps the writers of a bundle out that is about to be replaced; coming again, they find the new one."""
+        with ExitStack() as stack:
+            with suppress(BundleError):
+                store = DocumentStore.open(Bundle(path).database, self._lock_timeout)
+                stack.callback(store.close)
+                stack.enter_context(store.transaction())
+            yield
+
+    def bundled_encoder(self) -> Encoder:
+        """Loads the encoder that the bundle holds.
+
+        Raises:
+            ModelError: The bundle holds none.
+            BundleError: Its files are not those that were saved.
+        """
+        assert self.bundle is not None
+        if not self.state.model_files:
+            raise ModelError(
+                f"{self.bundle.folder} was built with {self.model}, which a bundle cannot hold; "
+                "give it as embedding_model"
+            )
+        for name in changed_files(self.bundle.model, self.state.model_files):
+            raise BundleError(f"{self.bundle.model / name} is damaged: it is not the file that was saved")
+        model = load_model(str(self.bundle.model))
+        prompts = Prompts(model.prompts.get("query") or "", model.prompts.get("document") or "")
+        return TransformerEncoder(model, self.model, prompts)

@@ -1,0 +1,58 @@
+"""What an index holds, as JSON can hold it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hybridret.changes import Changes
+from hybridret.generation import Generation
+from hybridret.persistence import BY_ROWS
+from hybridret.store.bundle import Bundle
+
+
+def describe(changes: Changes) -> dict[str, Any]:
+    """Counts, settings and sizes of an index: on disk for a bundle, of the arrays for an index in memory."""
+    generation, bundle, state = changes.generation, changes.bundle, changes.state
+    n_documents = generation.n_documents
+    cut_documents, cut_tokens = changes.store.cut()
+    sizes = _array_bytes(generation) if bundle is None else _file_bytes(changes, bundle)
+    return {
+        "documents": n_documents,
+        "deleted_rows": generation.n_rows - n_documents,
+        "generation": generation.number,
+        "path": None if bundle is None else str(bundle.folder),
+        "model": changes.model,
+        "dimension": int(generation.dense.vectors.shape[1]),
+        "config": asdict(generation.config),
+        "docid": _docid(generation),
+        "cut_by_window": {"documents": cut_documents, "tokens": cut_tokens},
+        "files": {part: len(files) for part, files in state.files.items()},
+        "bytes_per_document": {part: round(size / max(n_documents, 1), 1) for part, size in sizes.items()},
+    }
+
+
+def _docid(generation: Generation) -> dict[str, Any] | None:
+    docid = generation.docid
+    if docid is None:
+        return None
+    return {
+        "levels": docid.quantizer.n_levels,
+        "codes": docid.quantizer.n_codes,
+        "codes_clamped": docid.quantizer.n_codes < generation.config.docid_codes,
+        "with_suffix": int((docid.suffixes[generation.alive] >= 0).sum()),
+        "added_since_sorted": len(docid.codes) - docid.base.n_leaves,
+    }
+
+
+def _array_bytes(generation: Generation) -> dict[str, int]:
+    parts = [*BY_ROWS, "codebooks", "trie"] if generation.docid is not None else BY_ROWS[:2]
+    return {part: sum(array.nbytes for array in generation.arrays(part).values()) for part in parts}
+
+
+def _file_bytes(changes: Changes, bundle: Bundle) -> dict[str, int]:
+    sizes = {part: sum(file.bytes for file in files) for part, files in changes.state.files.items()}
+    sizes["documents"] = bundle.database.stat().st_size
+    if bundle.model.is_dir():
+        sizes["model"] = sum(path.stat().st_size for path in bundle.model.rglob("*") if path.is_file())
+    return sizes

@@ -1,0 +1,223 @@
+"""Generations on disk: which files a change writes, and how a generation is read, or caught up with, from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from hybridret.docids import ResidualQuantizer
+from hybridret.errors import BundleError, InputError
+from hybridret.generation import Generation
+from hybridret.generative import DocidRetriever
+from hybridret.growth import kept_segments
+from hybridret.store import ArrayFile, Bundle, DocumentStore, State
+from hybridret.store.bundle import write_arrays
+from hybridret.types import Arrays, FloatArray, IntArray
+
+BY_ROWS = ("vectors", "bm25", "docid")
+"""Parts whose files follow each other as rows come; ``codebooks`` and ``trie`` have one file."""
+
+Files = dict[str, list[ArrayFile]]
+
+
+class Committed(NamedTuple):
+    """A generation and the state that names its files."""
+
+    state: State
+    generation: Generation
+
+
+def write_files(folder: Path, after: Generation, before: Committed | None, written: list[str]) -> Files:
+    """Writes what a generation has and the one before has not.
+
+    New rows go to new files, into which the last files are merged where those are small; the other files are kept.
+
+    Args:
+        folder: The bundle's folder.
+        after: The generation to write.
+        before: What is committed; None: nothing is.
+        written: The names of the files are added here, each before it is written.
+
+    Returns:
+        All files of the generation, by part.
+
+    Raises:
+        BundleError: A file cannot be written.
+    """
+    known: Files = {}
+    if before is not None and before.state.epoch == after.epoch:
+        known = dict(before.state.files)
+        was, now = before.generation.docid, after.docid
+        if was is None or now is None or was.quantizer is not now.quantizer:
+            known |= {"docid": [], "codebooks": [], "trie": []}
+    files: Files = {}
+
+    def write(part: str, first_row: int, n_rows: int) -> ArrayFile:
+        written.append(f"{part}.{after.number}.safetensors")
+        return write_arrays(folder, part, after.number, after.arrays(part, first_row), n_rows)
+
+    for part in BY_ROWS:
+        old = known.get(part, [])
+        sizes = [file.rows for file in old]
+        n_new = after.n_rows - sum(sizes)
+        if n_new and (part != "docid" or after.docid is not None):
+            kept = kept_segments(sizes, n_new)
+            first_row = sum(sizes[:kept])
+            old = [*old[:kept], write(part, first_row, after.n_rows - first_row)]
+        files[part] = old
+    if after.docid is not None and after.n_rows:
+        n_base = after.docid.base.n_leaves
+        trie = known.get("trie", [])
+        files["codebooks"] = known.get("codebooks") or [write("codebooks", 0, 0)]
+        files["trie"] = trie if trie and trie[0].rows == n_base else [write("trie", 0, n_base)]
+    return files
+
+
+def read_generation(bundle: Bundle, store: DocumentStore, known: Committed | None = None) -> Committed:
+    """Reads the committed generation: only what a known one lacks, where that counts its rows alike.
+
+    Args:
+        bundle: The bundle.
+        store: Its documents.
+        known: A generation of this bundle that was read or written before.
+
+    Returns:
+        The generation; retrievers are grown from the known ones.
+
+    Raises:
+        BundleError: The bundle is damaged; the message names the file.
+    """
+    with ExitStack() as stack:
+        with store.snapshot():
+            state = State.from_json(store.state, str(bundle.folder))
+            if known is not None and known.state.epoch != state.epoch:
+                known = None
+            start = _empty(bundle, state) if known is None else known.generation
+            entries = store.entries(start.next_key)
+            deleted = store.deleted_after(-1 if known is None else start.number)
+            wanted = _missing(state, known)
+            handles = {
+                file.name: stack.enter_context(bundle.handle(file)) for files in wanted.values() for file in files
+            }
+        reader = _Reader(bundle, handles)
+        try:
+            return Committed(state, _caught_up(reader, state, start, wanted, entries, deleted))
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, BundleError):
+                raise
+            raise BundleError(f"{bundle.folder} is damaged: its parts do not fit together: {error}") from error
+
+
+def _empty(bundle: Bundle, state: State) -> Generation:
+    try:
+        return Generation.empty(state.config)
+    except (InputError, TypeError) as error:
+        raise BundleError(f"{bundle.folder} is damaged: {error}") from error
+
+
+class _Reader(NamedTuple):
+    bundle: Bundle
+    handles: dict[str, BinaryIO]
+
+    def __call__(self, file: ArrayFile) -> Arrays:
+        return self.bundle.read(file, self.handles[file.name])
+
+
+def _missing(state: State, known: Committed | None) -> Files:
+    """The files that hold rows after the known ones, and the others where they are new."""
+    n_known = 0 if known is None else known.generation.n_rows
+    old: Files = {} if known is None else known.state.files
+    wanted: Files = {}
+    for part, files in state.files.items():
+        n_here = n_known
+        if part == "docid" and state.files.get("codebooks") != old.get("codebooks"):
+            n_here = 0
+        ends = np.cumsum([file.rows for file in files])
+        is_wanted = ends > n_here if part in BY_ROWS else [file not in old.get(part, []) for file in files]
+        wanted[part] = [file for file, wants in zip(files, is_wanted, strict=True) if wants]
+    return wanted
+
+
+def _caught_up(
+    reader: _Reader,
+    state: State,
+    start: Generation,
+    wanted: Files,
+    entries: Sequence[tuple[int, str]],
+    deleted: IntArray,
+) -> Generation:
+    n_rows = sum(file.rows for file in state.files.get("vectors", []))
+    if any(sum(file.rows for file in state.files.get(part, [])) != n_rows for part in BY_ROWS if n_rows):
+        raise ValueError("the parts have different numbers of rows")
+    dense, bm25, docid, keys = start.dense, start.bm25, start.docid, [start.keys[:0]]
+    skipped = _skipped(state.files.get("vectors", []), wanted.get("vectors", []), start.n_rows)
+    for file in wanted.get("vectors", []):
+        vectors, found = _vectors(reader(file), file.rows)
+        keys.append(found[skipped:])
+        dense, skipped = dense.appended(vectors[skipped:]), 0
+    skipped = _skipped(state.files.get("bm25", []), wanted.get("bm25", []), start.n_rows)
+    for file in wanted.get("bm25", []):
+        bm25, skipped = bm25.joined(reader(file), skipped), 0
+    docid = _docid(reader, state, wanted, start)
+    new_keys = np.concatenate(keys)
+    n_docids = n_rows if docid is None else len(docid.codes)
+    if not len(bm25.postings.lengths) == start.n_rows + len(new_keys) == n_docids == n_rows:
+        raise ValueError("the parts have different numbers of rows")
+    if docid is not None and docid.quantizer.codebooks.shape[2] != dense.vectors.shape[1]:
+        raise ValueError("the codebooks have another dimension than the vectors")
+    ends = (start.next_key - 1, *new_keys.tolist(), state.next_key)
+    if any(key >= following for key, following in pairwise(ends)):
+        raise ValueError("the keys of the documents are not in order")
+    names = dict(entries)
+    ids = [names.pop(key, "") for key in new_keys.tolist()]
+    if names:
+        raise ValueError("there are documents without vectors")
+    grown = start.grown(new_keys, ids, dense, bm25, docid, state.fitted_on)
+    gone = [row for row, doc_id in enumerate(ids, start.n_rows) if not doc_id]
+    rows = np.union1d(grown.rows_of(deleted), np.array(gone, dtype=np.int64))
+    return replace(
+        grown.without(rows[grown.alive[rows]]),
+        number=state.generation,
+        epoch=state.epoch,
+        config=state.config,
+        next_key=state.next_key,
+    )
+
+
+def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> DocidRetriever | None:
+    docid = start.docid
+    for file in wanted.get("codebooks", []):
+        codebooks = reader(file)["codebooks"]
+        if codebooks.dtype != np.float32 or codebooks.ndim != 3 or 0 in codebooks.shape or codebooks.shape[1] > 65536:
+            raise ValueError("the codebooks are none")
+        docid = DocidRetriever(ResidualQuantizer(codebooks))
+    if docid is None:
+        return None
+    skipped = _skipped(state.files["docid"], wanted["docid"], len(docid.codes))
+    for file in wanted["docid"]:
+        arrays = reader(file)
+        codes, suffixes = arrays["codes"][skipped:], arrays["suffixes"][skipped:]
+        docid, skipped = docid.joined(codes, suffixes), 0
+    for file in wanted.get("trie", []):
+        docid = docid.with_base(reader(file))
+    return docid
+
+
+def _skipped(files: Sequence[ArrayFile], wanted: Sequence[ArrayFile], n_known: int) -> int:
+    """How many rows of the first wanted file are known already."""
+    return n_known - (sum(file.rows for file in files) - sum(file.rows for file in wanted)) if wanted else 0
+
+
+def _vectors(arrays: Arrays, n_rows: int) -> tuple[FloatArray, IntArray]:
+    vectors, keys = arrays["vectors"], arrays["keys"]
+    if vectors.dtype != np.float32 or vectors.ndim != 2 or keys.dtype != np.int64:
+        raise ValueError("the vectors are none")
+    if len(vectors) != n_rows or keys.shape != (n_rows,) or not np.isfinite(vectors).all():
+        raise ValueError("the vectors are not as many numbers as there are rows")
+    return vectors, keys

@@ -1,0 +1,74 @@
+"""A checksum of the database file beside it, so that a flipped byte is found also where SQLite keeps nothing.
+
+The seal holds for one value of the database's change counter. A crash between a commit and the writing of its seal
+leaves a seal of the state before, which then says nothing; every document and the state have checksums of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from pathlib import Path
+
+from hybridret.errors import BundleError
+from hybridret.store.bundle import file_digest
+
+SEAL = "hybridret.sqlite.seal"
+SEALED_UP_TO = 16 << 20
+"""Bytes of a database up to which every commit writes a seal: hashing takes some 15 ms then."""
+_COUNTER, _VERSION_VALID_FOR = slice(24, 28), slice(92, 96)
+"""Where SQLite's file format 1.3.7 and 1.3.18 keep the change counter and its copy."""
+
+
+def seal_image(folder: Path, image: bytes | None) -> None:
+    """Writes the seal of a database's bytes; a large database, or one whose bytes are not known, gets none."""
+    if image is not None and len(image) <= SEALED_UP_TO:
+        _write(folder, image[_COUNTER], hashlib.sha256(image).hexdigest())
+
+
+def seal_file(folder: Path, database: Path) -> None:
+    """Writes the seal of a database file, of any size, that no process has open."""
+    with database.open("rb") as file:
+        counter = file.read(_COUNTER.stop)[_COUNTER]
+    _write(folder, counter, file_digest(database))
+
+
+def broken_seal(folder: Path, image: bytes | None) -> str | None:
+    """What is wrong with a database by its seal; None where nothing is, or where the seal is of an earlier state."""
+    if image is None:
+        return None
+    if image[_COUNTER] != image[_VERSION_VALID_FOR]:
+        return "its change counter is wrong"
+    path = folder / SEAL
+    try:
+        content = path.read_text(encoding="ascii")
+        _, counter, digest = json.loads(content)
+        if content != _encoded(counter, digest):
+            raise ValueError("its checksum is wrong")
+    except FileNotFoundError:
+        return None
+    except (OSError, RecursionError, TypeError, UnicodeDecodeError, ValueError) as error:
+        raise BundleError(f"{path} is damaged: {error}") from error
+    if counter != image[_COUNTER].hex() or digest == hashlib.sha256(image).hexdigest():
+        return None
+    return "its checksum is wrong"
+
+
+def _encoded(counter: str, digest: str) -> str:
+    return json.dumps([zlib.crc32(f"{counter}{digest}".encode()), counter, digest])
+
+
+def _write(folder: Path, counter: bytes, digest: str) -> None:
+    """Writes the seal beside its place and renames it, so that there is always a whole one."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{SEAL}-", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(_encoded(counter.hex(), digest))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(folder / SEAL)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
