@@ -45,7 +45,7 @@ class DocidRetriever:
     @cached_property
     def trie(self) -> Trie:
         """The docids of all rows."""
-        return Trie(np.column_stack([self.codes, np.where(self.suffixes == NO_SUFFIX, END, self.suffixes)]))
+        return Trie(self.codes, np.where(self.suffixes == NO_SUFFIX, END, self.suffixes))
 
     def search(self, queries: Queries, k: int, allowed: BoolArray | None, ties: IntArray) -> list[Run]:
         """Finds the k docids of the highest log-probability: exactly where few rows are allowed, else by beam search.
@@ -62,7 +62,8 @@ class DocidRetriever:
         def step(level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
             return log_probs[:, level : level + 1] if level < self.quantizer.n_levels else None
 
-        runs = beam_search(self.trie, step, len(log_probs), max(k, N_BEAMS), allowed, ties)
+        alive = [self.trie.alive_before(allowed)]
+        runs = beam_search([self.trie], step, len(log_probs), max(k, N_BEAMS), alive, ties)
         return [Run(run.rows[:k], run.scores[:k]) for run in runs]
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:
