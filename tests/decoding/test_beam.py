@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -269,6 +270,132 @@ def test_no_documents_no_queries_and_no_beams_find_nothing() -> None:
     assert beam_search([trie], lambda *_: np.zeros((0, 1, 2)), 0, 5, [None], np.arange(1)) == []
     (run,) = beam_search([trie], lambda *_: None, 1, 0, [None], np.arange(1))
     assert len(run.rows) == 0
+
+
+def recorded(
+    tries: list[Trie],
+    model: Model,
+    n_beams: int,
+    allowed: BoolArray | None,
+    ties: IntArray,
+    never: float,
+    coarse: bool,
+) -> tuple[list[Run], list[tuple[int, list[list[int]], list[list[int]]]]]:
+    """What a search of 3 queries finds and what it asks of a model.
+
+    ``never`` is the share of tokens whose log-probability is -inf; the others', if ``coarse``, are whole numbers.
+    """
+    calls = []
+    model_step = model.step(3)
+
+    def step(level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
+        calls.append((level, tokens.tolist(), parents.tolist()))
+        log_probs = model_step(level, tokens, parents)
+        if log_probs is None:
+            return None
+        return np.where(log_probs < -5 * (1 - never), -np.inf, np.round(log_probs) if coarse else log_probs)
+
+    alive = [trie.alive_before(allowed) for trie in tries]
+    return beam_search(tries, step, 3, n_beams, alive, ties), calls
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    **CASES,
+    n_beams=st.sampled_from([1, 2, 3, 5, 8, 100]),
+    never=st.sampled_from([0.0, 0.0, 0.2, 0.7]),
+    coarse=st.booleans(),
+)
+def test_a_base_and_a_delta_are_searched_as_one_trie(
+    seed: int,
+    n: int,
+    n_codes: int,
+    depth: int,
+    share: float | None,
+    split: float | None,
+    n_beams: int,
+    never: float,
+    coarse: bool,
+) -> None:
+    rng = np.random.default_rng(seed)
+    docids = rng.permutation(random_docids(rng, n, n_codes, depth))
+    allowed, ties = allowed_rows(rng, len(docids), share), rng.permutation(len(docids))
+    model = Model(seed, n_codes)
+    together = recorded([Trie(docids)], model, n_beams, allowed, ties, never, coarse)
+    apart = recorded(tries_over(docids, 0.3 if split is None else split), model, n_beams, allowed, ties, never, coarse)
+    assert apart[1] == together[1]
+    for one, other in zip(apart[0], together[0], strict=True):
+        assert np.array_equal(one.rows, other.rows)
+        assert np.array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("n_base", [0, 1, 150, 299, 300])
+@pytest.mark.parametrize("filtered", ["none", "base", "delta", "both"])
+def test_a_side_may_be_empty_or_filtered_away(n_base: int, filtered: str) -> None:
+    rng = np.random.default_rng(3)
+    docids = np.unique(rng.integers(0, 5, (500, 5)), axis=0)[:300]
+    docids, ties = rng.permutation(docids), rng.permutation(300)
+    allowed = np.ones(300, dtype=np.bool_)
+    allowed[:n_base] = filtered not in ("base", "both")
+    allowed[n_base:] = filtered not in ("delta", "both")
+    model = Model(4, 5)
+    for run, other in zip(
+        search(halves(docids, n_base), model, 4, 7, allowed, ties),
+        search([Trie(docids)], model, 4, 7, allowed, ties),
+        strict=True,
+    ):
+        assert np.array_equal(run.rows, other.rows)
+        assert np.array_equal(run.scores, other.scores)
+        assert len(run.rows) == min(7, allowed.sum())
+
+
+def test_codes_of_bytes_with_suffixes_are_searched_as_base_and_delta() -> None:
+    rng = np.random.default_rng(5)
+    codes = np.repeat(rng.integers(0, [2, 3, 256, 256], (400, 4)), rng.integers(1, 4, 400), axis=0)
+    known: Counter[bytes] = Counter()
+    suffixes = np.empty(len(codes), dtype=np.int64)
+    for row, code in enumerate(codes):
+        suffixes[row] = known[code.tobytes()] - 1
+        known[code.tobytes()] += 1
+    order, ties = rng.permutation(len(codes)), rng.permutation(len(codes))
+    codes, suffixes = codes[order], suffixes[order]
+    n_base = len(codes) - 50
+    narrow, last = codes.astype(np.uint8), suffixes.astype(np.int16)
+    pair = [Trie(narrow[:n_base], last[:n_base]), Trie(narrow[n_base:], last[n_base:], first_row=n_base)]
+    model = Model(6, 256, 4)
+    for run, other in zip(
+        search(pair, model, 2, 40, None, ties),
+        search([Trie(np.column_stack([codes, suffixes]))], model, 2, 40, None, ties),
+        strict=True,
+    ):
+        assert np.array_equal(run.rows, other.rows)
+        assert np.array_equal(run.scores, other.scores)
+
+
+@pytest.mark.parametrize("n_base", [0, 1, 2, 3])
+def test_a_beam_of_score_minus_infinity_ends_and_the_others_close_up(n_base: int) -> None:
+    docids = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 2]])
+    calls = []
+
+    def step(level: int, tokens: IntArray, parents: IntArray) -> LogProbs:
+        calls.append((tokens.tolist(), parents.tolist()))
+        return np.array([[[math.log(0.5), -np.inf if level == 1 else math.log(0.2), math.log(0.3)]]])
+
+    (run,) = beam_search(halves(docids, n_base), step, 1, 3, [None, None], np.arange(3))
+    assert calls == [([[END]], [[0]]), ([[0, 1, 2]], [[0, 0, 0]]), ([[0, END, 2]], [[0, 0, 2]]), ([[0, 2]], [[0, 2]])]
+    assert_same(run, [(0, 4 * math.log(0.5)), (2, 4 * math.log(0.3))])
+
+
+def test_equal_scores_at_the_cut_of_a_level_keep_the_first_prefixes() -> None:
+    docids = np.array([[first, second, third] for first in range(4) for second in range(4) for third in range(4)])
+    docids = np.random.default_rng(7).permutation(docids)
+    kept: list[list[int]] = []
+
+    def step(level: int, tokens: IntArray, parents: IntArray) -> None:
+        kept.append(tokens[0].tolist())
+
+    beam_search([Trie(docids)], step, 1, 6, [None], np.arange(64))
+    assert kept == [[END], [0, 1, 2, 3], [0, 1, 2, 3, 0, 1]]
 
 
 def test_what_does_not_fit_together_is_an_error() -> None:
