@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridret.decoding import END, Trie
+from hybridret.decoding import END, Stored, Trie
 from hybridret.types import IntArray
 
 DOCIDS = st.sets(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=1, max_size=30)
@@ -104,6 +105,107 @@ def test_paths_are_the_docids_of_leaves(docids: set[tuple[int, ...]], seed: int,
     leaves = np.random.default_rng(seed).integers(0, len(docids), 6).astype(np.uint32)
     assert np.array_equal(Trie(table).paths(level, leaves), ordered[leaves, level:])
     assert np.array_equal(Trie(table[:, :-1], table[:, -1]).paths(level, leaves), ordered[leaves, level:])
+
+
+@settings(deadline=None, max_examples=100)
+@given(docids=DOCIDS, seed=st.integers(0, 1000))
+def test_a_stored_trie_is_the_same_trie(docids: set[tuple[int, ...]], seed: int) -> None:
+    table = shuffled(docids, seed)
+    trie = Trie(table, first_row=seed)
+    assert (trie.stored.order.dtype, trie.stored.lcp.dtype) == (np.uint32, np.uint8)
+    assert same(Trie(table, first_row=seed, stored=trie.stored), trie)
+    assert sorted(leaf_rows(trie)) == list(range(seed, seed + len(docids)))
+    ordered = table[trie.stored.order].tolist()
+    common = [
+        max(length for length in range(DEPTH) if one[:length] == other[:length]) for one, other in pairwise(ordered)
+    ]
+    assert trie.stored.lcp.tolist() == [0, *common]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.uint64])
+def test_the_type_of_the_docids_and_where_the_last_token_stands_change_nothing(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    codes = np.unique(rng.integers(0, [2, 3, 256, 256], (500, 4)), axis=0)
+    codes, suffixes = np.repeat(codes, 2, axis=0), np.tile([END, 70_000], len(codes))
+    order = rng.permutation(len(codes))
+    codes, suffixes = codes[order], suffixes[order]
+    whole = Trie(np.column_stack([codes, suffixes]))
+    narrow = Trie(codes.astype(dtype), suffixes.astype(np.int32))
+    assert same(narrow, whole)
+    assert same(Trie(codes.astype(dtype), suffixes.astype(np.int32), stored=whole.stored), whole)
+    assert same(Trie(np.asfortranarray(codes), suffixes), whole)
+
+
+def test_prefixes_of_more_than_255_tokens_are_stored() -> None:
+    table = np.zeros((3, 300), dtype=np.uint8)
+    table[1, 299] = table[2, 280] = 1
+    trie = Trie(table)
+    assert (trie.stored.lcp.tolist(), trie.stored.lcp.dtype) == ([0, 299, 280], np.uint16)
+    assert same(Trie(table, stored=trie.stored), trie)
+
+
+TABLE = padded([(1, 2, 0), (1,), (0, 3), (1, 2), (2, 1), (2, 2)], longest=3)
+ORDER, LCP = Trie(TABLE).stored
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ORDER[:-1],
+        np.append(ORDER, 0),
+        np.append(ORDER[:-1], ORDER[0]),
+        np.append(ORDER[:-1], 6),
+        ORDER.astype(np.int64) - 1,
+        ORDER.astype(np.float64),
+        ORDER[None],
+    ],
+    ids=["short", "long", "twice", "beyond", "negative", "float", "matrix"],
+)
+def test_an_order_that_is_no_permutation_is_refused(order: Any) -> None:
+    with pytest.raises(ValueError, match="no permutation"):
+        Trie(TABLE, stored=Stored(order, LCP))
+
+
+def test_an_order_that_does_not_sort_is_refused() -> None:
+    for one in range(len(ORDER)):
+        for other in range(one):
+            damaged = ORDER.copy()
+            damaged[[one, other]] = ORDER[[other, one]]
+            with pytest.raises(ValueError, match="stored order"):
+                Trie(TABLE, stored=Stored(damaged, LCP))
+
+
+def test_wrong_prefix_lengths_are_refused() -> None:
+    for leaf in range(len(LCP)):
+        damaged = LCP.copy()
+        damaged[leaf] ^= 1
+        with pytest.raises(ValueError, match="prefix lengths"):
+            Trie(TABLE, stored=Stored(ORDER, damaged))
+    for lcp in (LCP[:-1], np.append(LCP, 0), LCP[None]):
+        with pytest.raises(ValueError, match="prefix lengths"):
+            Trie(TABLE, stored=Stored(ORDER, lcp))
+
+
+def test_what_was_stored_of_other_docids_is_refused() -> None:
+    with pytest.raises(ValueError, match="stored"):
+        Trie(TABLE[::-1], stored=Stored(ORDER, LCP))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_a_hundred_thousand_docids_take_less_than_60_bytes_each_beside_the_docids(dtype: Any) -> None:
+    n = 100_000
+    codes = np.random.default_rng(0).integers(0, 256, (n, 16)).astype(dtype)
+    suffixes = np.full(n, END, dtype=np.int32)
+    trie = Trie(codes, suffixes)
+    kept = [part for value in vars(trie).values() for part in (value if isinstance(value, list) else [value])]
+    own = [part for part in kept if isinstance(part, np.ndarray) and not shares_memory(part, codes, suffixes)]
+    assert sum(part.nbytes for part in own) == trie.nbytes
+    assert trie.nbytes <= 60 * n
+    assert all(array.nbytes <= 5 * n for array in trie.stored)
+
+
+def shares_memory(part: Any, *arrays: Any) -> bool:
+    return any(np.may_share_memory(part, array) for array in arrays)
 
 
 def test_alive_before_counts_allowed_leaves() -> None:
