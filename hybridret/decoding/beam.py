@@ -61,8 +61,8 @@ def beam_search(
 
     Only prefixes of docids with an allowed document are ever kept, so no illegal docid can come out, and a beam is
     never spent on a branch that a filter or a deletion has emptied. With at least as many beams as allowed leaves the
-    result is exact. Several tries give what one trie over all their documents gives, ties and the calls of ``step``
-    included.
+    result is exact. Among prefixes of equal score at the cut of a level the first in lexicographic order are kept.
+    Several tries give what one trie over all their documents gives, ties and calls of ``step`` included.
 
     Args:
         tries: The docids: usually one trie, or a large one and a small one of what was added since. Their rows are
@@ -77,10 +77,10 @@ def beam_search(
         Per query the documents found, at most ``n_beams``, with their docids' log-probabilities.
 
     Raises:
-        ValueError: The tries differ in depth, ``alive`` does not fit them, or the log-probabilities do not fit the beams.
+        ValueError: The tries differ in depth, ``alive`` is not theirs, or what ``step`` gives does not fit the beams.
     """
     forest = Forest(tries, alive)
-    if not forest.n_leaves:
+    if min(n_beams, forest.n_leaves) == 0:
         return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in range(n_queries)]
     zeros = np.zeros((n_queries, 1), dtype=np.int64)
     nodes = np.repeat(forest.roots()[:, :, None], n_queries, axis=2)
@@ -180,7 +180,7 @@ def _best(scores: ScoreArray, count: IntArray, n_best: int) -> tuple[ScoreArray,
         n_best: How many to keep.
 
     Returns:
-        *Shapes:* (n_queries, n_kept), float64, filled up with -inf, and int64, where each one stands in ``scores``, or 0.
+        *Shapes:* (n_queries, n_kept), float64, filled up with -inf, and int64, where each stands in ``scores``, or 0.
     """
     width = int(count.max(initial=0))
     if (count == width).all():

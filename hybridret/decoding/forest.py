@@ -22,7 +22,7 @@ class Branches(NamedTuple):
         fanout: *Shape:* (n_prefixes,), int64, how many prefixes continue each one.
         tokens: *Shape:* (n_branches,), int64, by which token.
         children: The living children in each trie, of which these are the union.
-        keys: Those of the union and then those of each trie's children; nothing where there is one trie.
+        keys: What ``_keys`` gives for the union and then for each trie's children; nothing where there is one trie.
     """
 
     fanout: IntArray
@@ -47,19 +47,21 @@ class Branches(NamedTuple):
 
 
 class Forest:
-    """Tries without those that have no living leaf.
+    """Tries walked together; those without a living leaf are left out.
 
     Args:
         tries: Tries of equal depth over disjoint rows, no docid of one being in another.
         alive: What ``alive_before`` of each trie gave.
 
     Raises:
-        ValueError: The tries differ in depth, or the counts are not theirs.
+        ValueError: There is no trie, they differ in depth, or the counts are not theirs.
     """
 
     def __init__(self, tries: Sequence[Trie], alive: Sequence[IntArray | None]) -> None:
         if len({trie.depth for trie in tries}) != 1:
-            raise ValueError("the tries differ in depth")
+            raise ValueError("there is no trie, or they differ in depth")
+        if len(alive) != len(tries):
+            raise ValueError("there are not as many counts of living leaves as tries")
         for trie, counts in zip(tries, alive, strict=True):
             if counts is not None and counts.shape != (trie.n_leaves + 1,):
                 raise ValueError("the counts of living leaves are not those of the trie")

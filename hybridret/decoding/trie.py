@@ -1,9 +1,9 @@
 """The prefix tree of docids, as sorted rows.
 
-Sort the docids lexicographically, a shorter one before those it begins. A node is then a contiguous range of leaves, and
-its children are told apart by the leaves inside the range that share with the leaf before them exactly the node's
-prefix. Each leaf but the first stands in the list of one level, so the tree is as long as the list of its leaves,
-however deep it is.
+Sort the docids lexicographically, a shorter one before those it begins. A node is then a contiguous range of leaves.
+Its children begin at the first leaf and at each further one that has exactly the node's prefix in common with the leaf
+before it. So every leaf but the very first is kept in the list of one level, and a deep tree takes no more than a flat
+one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ END = -1
 """The token that fills docids up to the longest one's length; as an edge it means that the docid has ended."""
 
 MAX_TOKEN = 2**31 - 1
+"""The highest token."""
 
 
 class Stored(NamedTuple):
@@ -29,12 +30,12 @@ class Stored(NamedTuple):
 
     Attributes:
         order: *Shape:* (n_leaves,), uint32, the docid of each leaf, by its position among the trie's docids.
-        lcp: *Shape:* (n_leaves,), uint8, or uint16 for docids of more than 255 tokens: how many tokens each leaf begins
-            with that the leaf before it begins with too; 0 for the first.
+        lcp: *Shape:* (n_leaves,), uint8, or uint16 for docids of more than 255 tokens, the length of the prefix that
+            each leaf has in common with the one before it; 0 for the first.
     """
 
     order: Leaves
-    lcp: NDArray[np.uint8] | NDArray[np.uint16]
+    lcp: Codes
 
 
 class Children(NamedTuple):
@@ -52,21 +53,22 @@ class Children(NamedTuple):
 
 
 class Trie:
-    """A prefix tree over docids, which stay the caller's: they are read as long as the trie lives, never copied.
+    """A prefix tree over docids.
 
-    A node is a range of leaves: its first one and the one after its last. An empty range stands for no node. Beside the
-    docids a trie takes about 10 bytes a document.
+    The docids stay the caller's: they are read, not copied, as long as the trie lives, and must not change. Beside them
+    a trie takes about 10 bytes a document. A node is a range of leaves, given as its first leaf and its end, the one
+    after its last; an empty range stands for no node.
 
     Args:
-        docids: *Shape:* (n_documents, n_tokens), any integer type, token rows, ended ones filled up with ``END``.
-            Unique rows. A type without sign can be had where no docid ends early.
-        suffixes: *Shape:* (n_documents,), any integer type, one more last token of each docid or ``END``, so that
-            ``docids`` can be of a narrower type than these; None: the docids have no further token.
-        first_row: The row of the first document; the others follow.
-        stored: What ``stored`` of a trie over the same docids gave; then nothing is sorted.
+        docids: *Shape:* (n_documents, n_tokens), any integer type, token rows, ended ones filled up with ``END``; a
+            type without sign serves where no docid ends early. Unique rows.
+        suffixes: *Shape:* (n_documents,), any integer type, a last token or ``END`` for each docid, kept apart so that
+            ``docids`` can be of a narrower type; None: the docids are whole.
+        first_row: The row of the first document; those of the others follow.
+        stored: What ``stored`` gave of a trie over the same docids: then nothing is sorted.
 
     Raises:
-        ValueError: Two docids are equal, a token follows ``END`` or is below it, or ``stored`` is of other docids.
+        ValueError: Two docids are equal, a token follows ``END`` or is out of range, or ``stored`` is of other docids.
     """
 
     def __init__(
@@ -76,20 +78,15 @@ class Trie:
         self._docids, self._suffixes = docids, suffixes
         self._columns: list[Codes] = [*docids.T] if suffixes is None else [*docids.T, suffixes]
         _check_tokens(self._columns, len(docids))
-        if stored is not None:
-            _check_permutation(stored.order, len(docids))
-            order = stored.order
-        else:
-            order = np.lexsort(self._columns[::-1]) if self._columns else np.arange(len(docids))
-        self._order: Leaves = order.astype(np.uint32, copy=False)
+        self._order = _sorted(self._columns, len(docids)) if stored is None else _checked(stored.order, len(docids))
         self._find_splits()
         if stored is not None and not np.array_equal(stored.lcp, self.stored.lcp):
             raise ValueError("the stored prefix lengths are not those of the docids")
 
     def _find_splits(self) -> None:
-        """Lists per level the leaves that first differ there from the leaf before, and their tokens there.
+        """Lists per level the leaves that first differ there from the one before, and their tokens there.
 
-        Each list begins with a 0 that is no such leaf, so that there is an entry before every one.
+        Each list begins with a 0 that is no such leaf: every node then has an entry before those inside its range.
         """
         self._splits: list[Leaves] = []
         self._tokens: list[Codes] = []
@@ -99,9 +96,9 @@ class Trie:
             if (here < before).any():
                 raise ValueError("the stored order is not that of the docids")
             splits = here > before
-            token = np.append(0, here[splits])
+            tokens = np.append(0, here[splits])
             self._splits.append(np.append(np.uint32(0), leaves[splits]))
-            self._tokens.append(token.astype(np.min_scalar_type(token.max())))
+            self._tokens.append(tokens.astype(np.min_scalar_type(tokens.max())))
             leaves = leaves[~splits]
         if len(leaves):
             raise ValueError("two docids are equal")
@@ -123,8 +120,8 @@ class Trie:
 
     @property
     def stored(self) -> Stored:
-        """What is to be stored beside the docids, so that they need not be sorted again."""
-        lcp = np.zeros(self.n_leaves, dtype=np.uint8 if self.depth <= np.iinfo(np.uint8).max else np.uint16)
+        """What makes the trie again without sorting."""
+        lcp = np.zeros(self.n_leaves, dtype=np.min_scalar_type(self.depth))
         for level, splits in enumerate(self._splits):
             lcp[splits[1:]] = level
         return Stored(self._order, lcp)
@@ -198,9 +195,15 @@ def _check_tokens(columns: list[Codes], n_documents: int) -> None:
         has_ended = is_end
 
 
-def _check_permutation(order: Codes, n_leaves: int) -> None:
-    seen = np.zeros(n_leaves, dtype=np.bool_)
-    if order.shape == seen.shape and order.dtype.kind in "iu" and ((order >= 0) & (order < n_leaves)).all():
+def _sorted(columns: list[Codes], n_documents: int) -> Leaves:
+    order = np.lexsort(columns[::-1]) if columns else np.arange(n_documents)
+    return order.astype(np.uint32)
+
+
+def _checked(order: Codes, n_documents: int) -> Leaves:
+    seen = np.zeros(n_documents, dtype=np.bool_)
+    if order.shape == seen.shape and order.dtype.kind in "iu" and ((order >= 0) & (order < n_documents)).all():
         seen[order] = True
     if not seen.all():
         raise ValueError("the stored order is no permutation of the docids")
+    return order.astype(np.uint32, copy=False)
