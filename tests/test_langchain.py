@@ -228,7 +228,7 @@ def test_an_unknown_argument_is_refused(retriever: HybridRetriever) -> None:
     with pytest.raises(InputError, match="unknown argument 'top_k'"):
         retriever.invoke("cats", top_k=3)
     with pytest.raises(FilterError):
-        retriever.invoke("cats", filter={"legs": {"$gte": 2}})
+        retriever.invoke("cats", filter={"legs": {"$near": 2}})
 
 
 def test_stored_documents_are_never_mutated(retriever: HybridRetriever, metadatas: list[dict[str, Any]]) -> None:

@@ -1,10 +1,13 @@
-"""Equality filters against a plain comparison in Python."""
+"""The filter language against a plain-Python oracle, and case by case."""
 
 from __future__ import annotations
 
+import enum
+import math
+from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,92 +15,450 @@ from hypothesis import strategies as st
 from hybridret.errors import FilterError
 from hybridret.store import DocumentStore
 from hybridret.store.filters import compile_filter
-from hybridret.types import Document
 
-KEYS = st.sampled_from(["a", "b", "a.b", "a b", "a[0]", "", "ключ", "键", "a'b", "\\", "a\\b", "a\nb", "É"])
-VALUES = st.one_of(
+Metadata = dict[str, Any]
+Matching = Callable[[list[Metadata], Any], list[bool]]
+
+NAMES = ["a", "b", "c", "a.b", "b.c", "a.b.c", "a b", "a[0]", "", ".", "ключ", "键.a", "a'b", "\\", "a\\b", "a\nb", "É"]
+NAMES += ["a\0", "a\x01", "a\x7f", "a\\u0000", "😀", "*", "#-1", "a$"]
+KEYS = st.sampled_from(NAMES)
+NUMBERS = [0, 1, -1, 3, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 0.5, -0.0, 1.0, 1e300, 5e-324, 2.0**53, 2.0**63]
+NUMBERS += [0.1 + 0.2, 0.3, 1.2345678901234567, 12345678901234567.0, 1e22]
+TEXTS = ["", "1", "true", "null", "x", "X", "猫", "\ue000", "😀", "it's", 'say "x"', "[1]", "{}", "1.0"]
+TEXTS += ["a", "a\0", "a\0b", "a\x01", "a\x01\x01", "a\x01\x02", "a\x02", "\\", "a\\b", "a\nb", "\\u0000", "\\\\u0001"]
+SCALARS = st.one_of(
     st.none(),
     st.booleans(),
-    st.integers(-3, 3),
-    st.sampled_from([0.5, -1.0, 1e300]),
-    st.sampled_from(["", "1", "true", "null", "x", "猫", "it's", 'say "x"', "a\\b", "a\nb"]),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(TEXTS),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.characters(codec="utf-8"), max_size=3),
 )
-METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
+COMPARABLE = SCALARS.filter(lambda value: value is not None and not isinstance(value, bool))
+
+STORED = st.recursive(
+    SCALARS | st.sampled_from(["\ud800", "\udfff x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+METADATA = st.dictionaries(KEYS, STORED, max_size=4)
+
+OPERATORS = st.deferred(
+    lambda: st.fixed_dictionaries(
+        {},
+        optional={
+            "$eq": SCALARS,
+            "$ne": SCALARS,
+            "$in": st.lists(SCALARS, max_size=4),
+            "$nin": st.lists(SCALARS, max_size=4),
+            "$gt": COMPARABLE,
+            "$gte": COMPARABLE,
+            "$lt": COMPARABLE,
+            "$lte": COMPARABLE,
+            "$exists": st.booleans(),
+            "$not": OPERATORS,
+        },
+    ).filter(bool)
+)
+WANTED = st.deferred(lambda: SCALARS | OPERATORS | st.dictionaries(KEYS, WANTED, min_size=1, max_size=2))
+FILTERS = st.deferred(
+    lambda: (
+        st.dictionaries(KEYS, WANTED, max_size=2)
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "$and": st.lists(FILTERS, min_size=1, max_size=3),
+                "$or": st.lists(FILTERS, min_size=1, max_size=3),
+                "$not": FILTERS,
+                "a": WANTED,
+            },
+        )
+    )
+)
 
 
-def matches(metadata: dict[str, Any], filter: dict[str, Any]) -> bool:
-    return all(metadata.get(key) == value for key, value in filter.items())
+@settings(max_examples=600, deadline=None)
+@given(st.lists(METADATA, min_size=1, max_size=6), FILTERS)
+def test_a_filter_matches_as_python_compares(
+    matching: Matching, holds: Callable[[Metadata, Any], bool], metadatas: list[Metadata], filter: Metadata
+) -> None:
+    assert matching(metadatas, filter) == [holds(metadata, filter) for metadata in metadatas]
 
 
-def store_of(metadatas: list[dict[str, Any]]) -> DocumentStore:
-    store = DocumentStore.in_memory()
-    documents = [Document(f"d{number}", "t", metadata) for number, metadata in enumerate(metadatas)]
-    store.insert(0, documents, np.zeros(len(documents), dtype=np.int64))
-    return store
-
-
-def matching(metadatas: list[dict[str, Any]], filter: Any) -> list[bool]:
-    found: list[bool] = store_of(metadatas).matching(compile_filter(filter), len(metadatas)).tolist()
-    return found
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.fixed_dictionaries({"a": STORED}), min_size=1, max_size=6), OPERATORS)
+def test_operators_on_a_field_that_is_there_match_as_python_compares(
+    matching: Matching, holds: Callable[[Metadata, Any], bool], metadatas: list[Metadata], operators: Metadata
+) -> None:
+    assert matching(metadatas, {"a": operators}) == [holds(metadata, {"a": operators}) for metadata in metadatas]
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(METADATA, min_size=1, max_size=6), st.dictionaries(KEYS, VALUES, max_size=2))
-def test_a_filter_matches_as_python_compares(metadatas: list[dict[str, Any]], filter: dict[str, Any]) -> None:
-    assert matching(metadatas, filter) == [matches(metadata, filter) for metadata in metadatas]
+@given(st.floats(1e-20, 1e20), st.sampled_from([1, -1]))
+def test_a_float_is_told_from_its_neighbours(
+    matching: Matching, holds: Callable[[Metadata, Any], bool], size: float, sign: int
+) -> None:
+    value = sign * size
+    metadatas = [{"a": number} for number in (math.nextafter(value, -math.inf), value, math.nextafter(value, math.inf))]
+    for name in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte"):
+        filter = {"a": {name: value}}
+        assert matching(metadatas, filter) == [holds(metadata, filter) for metadata in metadatas]
 
 
-def test_an_empty_filter_matches_all_and_none_matches_missing_and_null() -> None:
-    metadatas: list[dict[str, Any]] = [{}, {"a": None}, {"a": 0}]
-    assert matching(metadatas, {}) == [True, True, True]
-    assert matching(metadatas, {"a": None}) == [True, True, False]
+@settings(max_examples=200, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_of_any_size_equals_itself(matching: Matching, value: float) -> None:
+    assert matching([{"a": value}], {"a": {"$eq": value, "$in": [value], "$gte": value, "$lte": value}}) == [True]
+    assert matching([{"a": value}], {"$or": [{"a": {"$gt": value}}, {"a": {"$lt": value}}]}) == [False]
 
 
-def test_text_and_numbers_are_not_confused() -> None:
-    metadatas: list[dict[str, Any]] = [{"a": 1}, {"a": "1"}, {"a": 1.0}, {"a": True}]
-    assert matching(metadatas, {"a": "1"}) == [False, True, False, False]
-    assert matching(metadatas, {"a": 1}) == [True, False, True, True]
-
-
-def test_a_list_is_not_equal_to_its_text() -> None:
-    assert matching([{"a": [1, 2]}], {"a": "[1,2]"}) == [False]
-
-
-def test_deleted_rows_and_rows_beyond_the_generation_do_not_match() -> None:
-    store = store_of([{"a": 1}] * 4)
-    store.delete([1])
-    assert store.matching(compile_filter({"a": 1}), 3).tolist() == [True, False, True]
-
-
-def test_values_are_parameters_not_sql() -> None:
-    condition = compile_filter({"a": "x' OR 1 --", "b') OR 1 --": 2})
-    assert "OR" not in condition.sql
-    assert condition.values[1] == "x' OR 1 --"
+VALUES: list[Any] = [1, 2, 2.5, True, False, None, "b", "c", "", [1], {"x": 1}]
+METADATAS: list[Metadata] = [{}, *({"a": value} for value in VALUES)]
 
 
 @pytest.mark.parametrize(
-    "filter",
+    ("operators", "matched"),
     [
-        ["a"],
-        "a",
-        5,
-        {1: "a"},
-        {"$gte": 3},
-        {'a"b': 3},
-        {"a": [1]},
-        {"a": {"$gte": 3}},
-        {"a": object()},
-        {"a": b"x"},
-        {"a": 2**63},
-        {"a": "\ud800"},
-        {"\ud800": 1},
+        ({"$eq": 1}, [1, True]),
+        ({"$eq": 1.0}, [1, True]),
+        ({"$eq": True}, [1, True]),
+        ({"$eq": "b"}, ["b"]),
+        ({"$eq": "1"}, []),
+        ({"$eq": "[1]"}, []),
+        ({"$eq": '{"x":1}'}, []),
+        ({"$in": []}, []),
+        ({"$in": [0, "c", 7]}, [False, "c"]),
+        ({"$in": ("b", 2)}, [2, "b"]),
+        ({"$in": ["[1]", "true"]}, []),
+        ({"$gt": 1}, [2, 2.5]),
+        ({"$gte": 1}, [1, 2, 2.5]),
+        ({"$lt": 2.5}, [1, 2]),
+        ({"$lte": 2.5}, [1, 2, 2.5]),
+        ({"$gte": -1e300}, [1, 2, 2.5]),
+        ({"$gt": "b"}, ["c"]),
+        ({"$gte": ""}, ["b", "c", ""]),
+        ({"$lt": "b"}, [""]),
+        ({"$lte": "b"}, ["b", ""]),
+        ({"$gte": 1, "$lt": 2}, [1]),
+        ({"$gte": 1, "$lt": "z"}, []),
     ],
 )
-def test_what_cannot_be_understood_is_refused(filter: Any) -> None:
-    with pytest.raises(FilterError):
-        matching([{"a": 1}], filter)
+def test_an_operator_and_its_negation(matching: Matching, operators: Metadata, matched: list[Any]) -> None:
+    expected = [any(type(value) is type(each) and value == each for each in matched) for value in VALUES]
+    assert matching(METADATAS, {"a": operators}) == [False, *expected]
+    assert matching(METADATAS, {"a": {"$not": operators}}) == [True, *(not each for each in expected)]
+    assert matching(METADATAS, {"$not": {"a": operators}}) == [True, *(not each for each in expected)]
 
 
-@pytest.mark.parametrize("value", [2**63 - 1, -(2**63 - 1), 2**53 + 1])
-def test_large_whole_numbers_are_compared_exactly(value: int) -> None:
-    assert matching([{"a": value}, {"a": value - 1}], {"a": value}) == [True, False]
+@pytest.mark.parametrize("value", [*VALUES[:9], 7, -0.0])
+def test_ne_and_nin_negate_eq_and_in(matching: Matching, value: Any) -> None:
+    equal = matching(METADATAS, {"a": value})
+    assert matching(METADATAS, {"a": {"$ne": value}}) == [not each for each in equal]
+    assert matching(METADATAS, {"a": {"$nin": [value]}}) == [not each for each in equal]
+    assert matching(METADATAS, {"a": {"$nin": []}}) == [True] * len(METADATAS)
+
+
+@pytest.mark.parametrize("filter", [{"a": None}, {"a": {"$eq": None}}, {"a": {"$in": [None]}}])
+def test_none_is_null_or_missing(matching: Matching, filter: Metadata) -> None:
+    is_none = [metadata.get("a") is None for metadata in METADATAS]
+    assert matching(METADATAS, filter) == is_none
+    assert matching(METADATAS, {"$not": filter}) == [not each for each in is_none]
+    assert matching(METADATAS, {"a": {"$ne": None}}) == [not each for each in is_none]
+    assert matching(METADATAS, {"a": {"$nin": [None]}}) == [not each for each in is_none]
+
+
+def test_none_in_a_list_is_one_of_its_values(matching: Matching) -> None:
+    assert matching([{}, {"a": None}, {"a": 1}, {"a": 2}], {"a": {"$in": [2, None]}}) == [True, True, False, True]
+    assert matching([{}, {"a": None}, {"a": 1}, {"a": 2}], {"a": {"$nin": [2, None]}}) == [False, False, True, False]
+
+
+def test_exists_counts_null(matching: Matching) -> None:
+    assert matching([{}, {"a": None}, {"a": [1]}], {"a": {"$exists": True}}) == [False, True, True]
+    assert matching([{}, {"a": None}, {"a": [1]}], {"a": {"$exists": False}}) == [True, False, False]
+
+
+def test_joins_and_fields_are_all_to_be_met(matching: Matching) -> None:
+    metadatas: list[Metadata] = [{"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 1}, {"a": 2, "b": 2}]
+    assert matching(metadatas, {"a": 1, "b": 1}) == [True, False, False, False]
+    assert matching(metadatas, {"$and": [{"a": 1}, {"b": 1}]}) == [True, False, False, False]
+    assert matching(metadatas, {"$or": [{"a": 1}, {"b": 1}]}) == [True, True, True, False]
+    assert matching(metadatas, {"$or": ({"a": 1}, {"b": 1}), "b": 2}) == [False, True, False, False]
+    assert matching(metadatas, {"$or": [{"a": 1}], "$and": [{"b": 1}], "$not": {"a": 2}}) == [True, False, False, False]
+    assert matching(metadatas, {"$not": {"$or": [{"a": 1}, {"b": 1}]}}) == [False, False, False, True]
+    assert matching(metadatas, {"$not": {"a": 1, "b": 1}}) == [False, True, True, True]
+    assert matching(metadatas, {"$not": {"$not": {"a": 1}}}) == [True, True, False, False]
+
+
+def test_an_empty_filter_matches_all_and_its_negation_none(matching: Matching) -> None:
+    assert matching(METADATAS, {}) == [True] * len(METADATAS)
+    assert matching(METADATAS, {"$or": [{"a": 1}, {}]}) == [True] * len(METADATAS)
+    assert matching(METADATAS, {"$not": {}}) == [False] * len(METADATAS)
+
+
+def test_nested_keys_reach_into_objects(matching: Matching) -> None:
+    metadatas: list[Metadata] = [{"a": {"b": {"c": 1}}}, {"a": {"b": 1}}, {"a": 1}, {"a": [{"b": 1}]}, {"b": 1}]
+    for filter in ({"a": {"b": {"c": 1}}}, {"a.b.c": 1}, {"a": {"b.c": 1}}, {"a.b": {"c": {"$in": [1]}}}):
+        assert matching(metadatas, filter) == [True, False, False, False, False]
+    assert matching(metadatas, {"a": {"b": 1}}) == matching(metadatas, {"a.b": 1}) == [False, True, False, False, False]
+    assert matching(metadatas, {"a.b": {"$ne": 1}}) == [True, False, True, True, True]
+    assert matching(metadatas, {"a": {"b": {"$exists": True}}}) == [True, True, False, False, False]
+    assert matching([{"a": {"b": 1, "c": 1}}, {"a": {"b": 1, "c": 2}}], {"a": {"b": 1, "c": 1}}) == [True, False]
+
+
+def test_a_key_with_a_dot_comes_before_what_the_dot_leads_to(matching: Matching) -> None:
+    metadatas: list[Metadata] = [{"a.b": 1}, {"a.b": 2, "a": {"b": 1}}, {"a.b": None, "a": {"b": 1}}, {"a": {"b": 1}}]
+    assert matching(metadatas, {"a.b": 1}) == [True, False, False, True]
+    assert matching(metadatas, {"a.b": None}) == [False, False, True, False]
+    assert matching(metadatas, {"a": {"b": 1}}) == [False, True, True, True]
+    assert matching([{"x": {"a.b": 1}}, {"x": {"a": {"b": 1}}}], {"x": {"a.b": 1}}) == [True, True]
+
+
+def test_text_is_ordered_by_code_points(matching: Matching) -> None:
+    texts = [
+        "",
+        "Z",
+        "a",
+        "a\0",
+        "a\0b",
+        "a\x01",
+        "a\x01\x01",
+        "a\x01\x02",
+        "a\x02",
+        "a b",
+        "é",
+        "\ue000",
+        "\uffff",
+        "😀",
+    ]
+    assert texts == sorted(texts)
+    for number, text in enumerate(texts):
+        for name, expected in (
+            ("$lt", range(number)),
+            ("$lte", range(number + 1)),
+            ("$gt", range(number + 1, len(texts))),
+            ("$gte", range(number, len(texts))),
+            ("$eq", [number]),
+            ("$in", [number]),
+        ):
+            operand = [text] if name == "$in" else text
+            found = matching([{"a": each} for each in texts], {"a": {name: operand}})
+            assert [place for place, match in enumerate(found) if match] == list(expected)
+
+
+def test_a_nul_hides_nothing_of_a_key_or_a_value(matching: Matching) -> None:
+    assert matching([{"role": "admin\0x"}], {"role": "admin"}) == [False]
+    assert matching([{"role": "admin"}], {"role": {"$in": ["admin\0x"]}}) == [False]
+    assert matching([{"role\0x": "admin"}], {"role": "admin"}) == [False]
+
+
+def test_metadata_with_lone_surrogates_are_filtered_by_their_other_fields(matching: Matching) -> None:
+    metadatas: list[Metadata] = [{"ключ": {"é": "猫"}, "x": "\ud800"}, {"ключ.é": "猫", "\udfff": 1}, {"é": "\ud83d"}]
+    assert matching(metadatas, {"ключ.é": "猫"}) == [True, True, False]
+    assert matching(metadatas, {"ключ": {"é": {"$ne": "猫"}}}) == [False, True, True]
+    assert matching(metadatas, {"é": {"$lt": "\ue000"}}) == [False, False, True]
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 2**53 + 1])
+def test_large_whole_numbers_are_compared_exactly(matching: Matching, value: int) -> None:
+    metadatas: list[Metadata] = [{"a": value}, {"a": value - 1 if value > 0 else value + 1}]
+    assert matching(metadatas, {"a": value}) == [True, False]
+    assert matching(metadatas, {"a": {"$in": [value]}}) == [True, False]
+    assert matching(metadatas, {"a": {"$gt" if value < 0 else "$lt": value}}) == [False, True]
+
+
+def test_whole_numbers_beyond_64_bits_compare_as_the_nearest_float(matching: Matching) -> None:
+    metadatas: list[Metadata] = [{"a": 2**64 + 1}, {"a": -(10**400)}]
+    assert matching(metadatas, {"a": {"$gt": 2**63 - 1}}) == [True, False]
+    assert matching(metadatas, {"a": 2.0**64}) == [True, False]
+    assert matching(metadatas, {"a": {"$lt": -1e308}}) == [False, True]
+
+
+def test_kinds_of_mappings_and_of_values_that_count_as_the_plain_ones(matching: Matching) -> None:
+    class Year(enum.IntEnum):
+        NOW = 2020
+
+    filter = MappingProxyType({"a": MappingProxyType({"$in": (Year.NOW,)})})
+    assert matching([{"a": 2020}, {"a": 2021}], filter) == [True, False]
+
+
+def test_deleted_rows_and_rows_beyond_the_generation_do_not_match(
+    store_of: Callable[[list[Metadata]], DocumentStore], answer: Callable[[DocumentStore, Any, int], list[bool]]
+) -> None:
+    store = store_of([{"a": 1}] * 4)
+    store.delete([1])
+    assert answer(store, {"a": 1}, 3) == [True, False, True]
+
+
+def test_keys_and_values_are_parameters_not_sql() -> None:
+    filter = {"k' OR 1 --": "v') OR 1 --", "p.q": {"$in": ["listed", 777], "$gt": 888}, "$not": {"sss": {"ttt": 999}}}
+    condition = compile_filter(filter)
+    for part in ("'k", "k'", "v'", "--", "p.q", "listed", "777", "888", "999", "sss", "ttt"):
+        assert part not in condition.sql
+    assert condition.sql.count("?") == len(condition.values)
+
+
+def test_conditions_can_be_keys_of_a_cache() -> None:
+    first, second = ({"a": {"$in": [1, "x", None]}, "$or": [{"b": {"$gt": 1}}]} for _ in range(2))
+    assert {compile_filter(first): 1} == {compile_filter(second): 1}
+    assert compile_filter({"a": 1}) != compile_filter({"a": "1"})
+
+
+@pytest.mark.parametrize("word", ["$or", "$and"])
+def test_a_thousand_conditions_work_and_no_more(matching: Matching, word: str) -> None:
+    metadatas: list[Metadata] = [{"a.b": 999}, {"a": {"b": 0}}, {"a": {"b": 1000}}, {}]
+    sign, expected = ("$eq", [True, True, False, False]) if word == "$or" else ("$ne", [False, False, True, True])
+    filter = {word: [{"a.b": {sign: number}} for number in range(1000)]}
+    assert matching(metadatas, filter) == expected
+    with pytest.raises(FilterError, match="more than 1,000 conditions"):
+        compile_filter({**filter, "b": 1})
+    with pytest.raises(FilterError, match="more than 1,000 conditions"):
+        compile_filter({str(number): number for number in range(1001)})
+
+
+def test_filters_that_share_parts_are_counted_in_full() -> None:
+    filter: Metadata = {}
+    for _ in range(30):
+        filter = {"$or": [filter, filter]}
+    with pytest.raises(FilterError, match="conditions"):
+        compile_filter(filter)
+
+
+def nested(step: Callable[[Any], Metadata], innermost: Any, steps: int) -> Any:
+    for _ in range(steps):
+        innermost = step(innermost)
+    return innermost
+
+
+IN = {"$in": ["x", None]}
+WIDE = {"$or": [{"é.b": {"$nin": ["x", None]}} for _ in range(900)]}
+
+
+@pytest.mark.parametrize(
+    ("step", "innermost", "levels"),
+    [
+        (lambda inner: {"$not": inner}, {"a": 1}, 1),
+        (lambda inner: {"$and": [inner]}, {"a": 1}, 1),
+        (lambda inner: {"x": 1, "$or": [{"y": 2}, inner]}, {"é.b": IN}, 2),
+        (lambda inner: {"$or": [inner, {"y": 2}], "x": 1}, {"é.b": IN}, 2),
+        (lambda inner: {"x": 1, "$not": inner}, {"é.b": IN}, 2),
+        (lambda inner: {"x": 1, "$or": [{"y": 2}, inner]}, WIDE, 3),
+        (lambda inner: {"x": 1, "$or": [{"$not": {"y": 2}}, inner, {"$or": [{"z": 3}]}]}, {"é.b": IN}, 2),
+        (lambda inner: {"k.é": inner}, 1, 0),
+        (lambda inner: {"a": {"$not": inner["a"]}}, {"a": {"$exists": False}}, 2),
+    ],
+)
+def test_mappings_32_deep_work_and_no_deeper(
+    matching: Matching,
+    holds: Callable[[Metadata, Any], bool],
+    step: Callable[[Any], Metadata],
+    innermost: Any,
+    levels: int,
+) -> None:
+    filter = nested(step, innermost, 32 - levels)
+    metadatas: list[Metadata] = [{}, {"x": 1}, {"x": 1, "y": 2}, {"é": {"b": "x"}, "x": 1}, {"a": None}]
+    assert matching(metadatas, filter) == [holds(metadata, filter) for metadata in metadatas]
+    with pytest.raises(FilterError, match="nested deeper than 32"):
+        compile_filter(step(filter))
+
+
+def test_a_list_of_100_000_values_works_and_no_longer(matching: Matching) -> None:
+    metadatas: list[Metadata] = [{"a": 49_999}, {"a": 50_000}, {"a": "49999"}, {"a": "x49999"}, {}]
+    for values in (range(50_000), range(-50_000, 50_000)):
+        listed: list[Any] = list(values)
+        assert matching(metadatas, {"a": {"$in": listed}}) == [True, False, False, False, False]
+        assert matching(metadatas, {"a": {"$nin": listed}}) == [False, True, True, True, True]
+    texts = [f"x{number}" for number in range(50_000)]
+    assert matching(metadatas, {"a": {"$in": [*texts, None]}}) == [False, False, False, True, True]
+    with pytest.raises(FilterError, match=r"filter on 'a': \$in takes a list of at most 100,000 values"):
+        compile_filter({"a": {"$in": list(range(100_001))}})
+
+
+def cyclic(kind: str) -> Any:
+    filter: Metadata = {}
+    filter[kind] = {"$and": [filter], "$in": filter, "$not": filter, "a": filter}[kind]
+    return {"a": {"$in": filter}} if kind == "$in" else filter
+
+
+KNOWN = r"\$eq, \$ne, \$in, \$nin, \$gt, \$gte, \$lt, \$lte, \$exists, \$and, \$or, \$not$"
+
+
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        (["a"], "a filter is a mapping of field to value, not list"),
+        ("a", "not str"),
+        (5, "not int"),
+        (None, "not NoneType"),
+        ({1: "a"}, "filter key of type int"),
+        ({("a",): 1}, "filter key of type tuple"),
+        ({None: 1}, "filter key of type NoneType"),
+        ({10**5000: 1}, "filter key of type int"),
+        ({'a"b': 3}, "double quotes"),
+        ({"a": {'b"c': 3}}, "double quotes"),
+        ({"a": {"$not": {'$"': 3}}}, "double quotes"),
+        ({"\ud800": 1}, "lone surrogates"),
+        ({"a": {"\ud800": 1}}, "lone surrogates"),
+        ({"k" * 1000: object()}, r"^.{1,200}$"),
+        ({"$near": 3}, r"unknown operator '\$near'; there are " + KNOWN),
+        ({"$": 3}, r"unknown operator '\$'"),
+        ({"a": {"$near": 3}}, r"filter on 'a': unknown operator '\$near'; there are " + KNOWN),
+        ({"a": {"$EQ": 3}}, "unknown operator"),
+        ({"$gte": 3}, r"\$gte belongs to a field"),
+        ({"$exists": True}, r"\$exists belongs to a field"),
+        ({"a": {"$or": [{"b": 1}]}}, r"filter on 'a': \$or stands beside fields"),
+        ({"a": {"$and": [{"$gt": 1}]}}, r"filter on 'a': \$and stands beside fields"),
+        ({"a": {"$gt": 1, "b": 1}}, "filter on 'a': 'b' is no operator; fields and operators do not mix"),
+        ({"a": {"b": 1, "$gt": 1}}, "do not mix"),
+        ({"a": {"b": {"$gt": 1, "c": 1}}}, "filter on 'a.b': 'c' is no operator"),
+        ({"a": {"$not": {"b": 1}}}, "'b' is no operator"),
+        ({"a": {}}, "filter on 'a': operators are a mapping of one or more, not dict of length 0"),
+        ({"a": {"$not": {}}}, "filter on 'a': operators are a mapping of one or more"),
+        ({"a": {"$not": 5}}, "filter on 'a': operators are a mapping of one or more, not int"),
+        ({"a": {"$not": [{"$gt": 5}]}}, "not list of length 1"),
+        ({"$and": []}, r"\$and takes a list of one filter or more, not list of length 0"),
+        ({"$or": ()}, r"\$or takes a list of one filter or more"),
+        ({"$or": {"a": 1}}, r"\$or takes a list of one filter or more, not dict"),
+        ({"$and": "ab"}, r"\$and takes a list"),
+        ({"$and": [1]}, "a filter is a mapping"),
+        ({"$or": [{"a": 1}, None]}, "a filter is a mapping"),
+        ({"$or": [[{"a": 1}]]}, "a filter is a mapping"),
+        ({"$not": [{"a": 1}]}, "a filter is a mapping"),
+        ({"$not": None}, "a filter is a mapping"),
+        ({"a": [1]}, r"filter on 'a': \$eq takes a string, a finite number .*, not list"),
+        ({"a": {"b": (1,)}}, "filter on 'a.b'"),
+        ({"a": {"$ne": [1]}}, r"filter on 'a': \$ne"),
+        ({"a": {"$eq": {"b": 1}}}, r"filter on 'a': \$eq .* not dict"),
+        ({"a": object()}, "not object"),
+        ({"a": b"x"}, "not bytes"),
+        ({"a": 1j}, "not complex"),
+        ({"a": 2**63}, "a whole number beyond 64 bits"),
+        ({"a": -(2**63) - 1}, "a whole number beyond 64 bits"),
+        ({"a": 10**5000}, "a whole number beyond 64 bits"),
+        ({"a": math.nan}, "NaN or infinity"),
+        ({"a": math.inf}, "NaN or infinity"),
+        ({"a": {"$lt": -math.inf}}, r"filter on 'a': \$lt .* NaN or infinity"),
+        ({"a": {"$in": [1, math.nan]}}, r"filter on 'a': \$in .* NaN or infinity"),
+        ({"a": "\ud800"}, "lone surrogates"),
+        ({"a": {"$in": ["x", "\udfff"]}}, r"filter on 'a': \$in .* lone surrogates"),
+        ({"a": {"$in": [[1]]}}, "not list"),
+        ({"a": {"$in": "abc"}}, r"filter on 'a': \$in takes a list"),
+        ({"a": {"$in": {"b": 1}}}, r"\$in takes a list"),
+        ({"a": {"$in": {1, 2}}}, r"\$in takes a list .* not set"),
+        ({"a": {"$nin": None}}, r"filter on 'a': \$nin takes a list"),
+        ({"a": {"$gt": None}}, r"filter on 'a': \$gt takes a string or a number, not NoneType"),
+        ({"a": {"$lte": True}}, r"filter on 'a': \$lte takes a string or a number, not bool"),
+        ({"a": {"$gte": [1]}}, r"filter on 'a': \$gte"),
+        ({"a": {"$lt": 2**63}}, "beyond 64 bits"),
+        ({"a": {"$exists": 1}}, r"filter on 'a': \$exists takes True or False, not int"),
+        ({"a": {"$exists": None}}, r"\$exists takes True or False"),
+        (cyclic("$and"), "nested deeper than 32"),
+        (cyclic("$not"), "nested deeper than 32"),
+        (cyclic("a"), "nested deeper than 32"),
+        (cyclic("$in"), r"\$in takes a list"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(filter: Any, message: str) -> None:
+    with pytest.raises(FilterError, match=message) as refused:
+        compile_filter(filter)
+    assert len(str(refused.value).encode()) < 300
