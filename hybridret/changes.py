@@ -59,7 +59,7 @@ class Changes:
             model: The encoder's name.
         """
         store = DocumentStore.in_memory()
-        state = State(0, 0, generation.config, model, 0, 0, {}, {})
+        state = State(0, 0, generation.config, model, 0, 0, 0, {}, {})
         store.state = state.as_json()
         return cls(store, Committed(state, generation))
 
@@ -216,6 +216,7 @@ class Changes:
             generation=after.number,
             epoch=after.epoch,
             fitted_on=after.fitted_on,
+            fitted_at=after.fitted_at,
             next_key=after.next_key,
         )
         if self.bundle is None:

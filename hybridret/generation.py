@@ -30,7 +30,9 @@ from hybridret.types import (
     ScoreArray,
 )
 
-REFIT_GROWTH = 4
+_REFIT_SHARE, _REFIT_SHARE_OF_MANY, _MANY_PER_CODE = 0.1, 3.0, 64
+"""Codebooks that are fitted to few documents a code hardly leave an error of these and a large one of others. They are
+fitted anew when as many documents as this share of those they were fitted to have come since."""
 _PROGRESS_STEP = 500
 _COMPACT_FROM, _COMPACT_SHARE = 1000, 3
 
@@ -66,6 +68,7 @@ class Generation:
         bm25: Ranks by BM25.
         docid: Ranks by docid; None while there never was a document.
         fitted_on: How many documents there were when the codebooks were fitted.
+        fitted_at: What ``next_key`` was then.
     """
 
     number: int
@@ -80,6 +83,7 @@ class Generation:
     bm25: BM25Retriever
     docid: DocidRetriever | None
     fitted_on: int
+    fitted_at: int
 
     @classmethod
     def empty(cls, config: Config) -> Generation:
@@ -93,7 +97,7 @@ class Generation:
         dense = DenseRetriever(np.zeros((0, 0), dtype=np.float32), config.index)
         bm25 = BM25Retriever(Tokenizer(config.language))
         nothing = np.zeros(0, dtype=np.int64)
-        return cls(0, 0, config, nothing, [], nothing, np.zeros(0, dtype=np.bool_), 0, dense, bm25, None, 0)
+        return cls(0, 0, config, nothing, [], nothing, np.zeros(0, dtype=np.bool_), 0, dense, bm25, None, 0, 0)
 
     @property
     def n_rows(self) -> int:
@@ -116,6 +120,12 @@ class Generation:
         places = np.empty(self.n_rows, dtype=np.int64)
         places[self.id_order] = np.arange(self.n_rows)
         return places
+
+    @property
+    def _refit_after(self) -> float:
+        """How many documents may come before untrained codebooks are fitted anew."""
+        has_many = self.fitted_on >= _MANY_PER_CODE * self.config.docid_codes
+        return self.fitted_on * (_REFIT_SHARE_OF_MANY if has_many else _REFIT_SHARE)
 
     @property
     def is_worth_compacting(self) -> bool:
@@ -147,19 +157,19 @@ class Generation:
                 "another embedding model?"
             )
         dense = self.dense.appended(vectors)
-        n_documents = self.n_documents + len(ids)
-        docid, fitted_on = self.docid, self.fitted_on
-        if docid is None or n_documents >= REFIT_GROWTH * fitted_on:
+        docid, fitted_on, fitted_at = self.docid, self.fitted_on, self.fitted_at
+        next_key = self.next_key + len(ids)
+        if docid is None or next_key - fitted_at >= self._refit_after:
             alive = np.concatenate([self.alive, np.ones(len(ids), dtype=np.bool_)])
             quantizer = ResidualQuantizer.fit(
                 dense.vectors[alive], self.config.docid_levels, self.config.docid_codes, self.config.seed, progress
             )
-            docid, fitted_on = DocidRetriever(quantizer).appended(dense.vectors), n_documents
+            docid, fitted_on, fitted_at = DocidRetriever(quantizer).appended(dense.vectors), int(alive.sum()), next_key
         else:
             docid = docid.appended(vectors)
         bm25 = self.bm25.appended(_counted(texts, progress))
-        keys = np.arange(self.next_key, self.next_key + len(ids))
-        return self.grown(keys, ids, dense, bm25, docid, fitted_on)
+        grown = self.grown(np.arange(self.next_key, next_key), ids, dense, bm25, docid)
+        return replace(grown, fitted_on=fitted_on, fitted_at=fitted_at)
 
     def grown(
         self,
@@ -168,7 +178,6 @@ class Generation:
         dense: DenseRetriever,
         bm25: BM25Retriever,
         docid: DocidRetriever | None,
-        fitted_on: int,
     ) -> Generation:
         """This generation with retrievers that hold further rows, whose keys and document ids are given."""
         all_ids = [*self.ids, *ids]
@@ -183,7 +192,6 @@ class Generation:
             dense=dense,
             bm25=bm25,
             docid=docid,
-            fitted_on=fitted_on,
         )
 
     def without(self, rows: IntArray) -> Generation:

@@ -178,7 +178,7 @@ def _caught_up(
     ids = [names.pop(key, "") for key in new_keys.tolist()]
     if names:
         raise ValueError("there are documents without vectors")
-    grown = start.grown(new_keys, ids, dense, bm25, docid, state.fitted_on)
+    grown = start.grown(new_keys, ids, dense, bm25, docid)
     gone = [row for row, doc_id in enumerate(ids, start.n_rows) if not doc_id]
     rows = np.union1d(grown.rows_of(deleted), np.array(gone, dtype=np.int64))
     return replace(
@@ -187,6 +187,8 @@ def _caught_up(
         epoch=state.epoch,
         config=state.config,
         next_key=state.next_key,
+        fitted_on=state.fitted_on,
+        fitted_at=state.fitted_at,
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from hybridret.allowed import Allowed
 from hybridret.bm25.postings import Postings
 from hybridret.bm25.tokenizer import Tokenizer
@@ -44,9 +42,10 @@ class BM25Retriever:
         runs = []
         for text in queries.texts:
             scores = self.postings.scores(self.tokenizer(text))
-            if allowed is not None:
-                scores[~allowed.mask] = -np.inf
-            runs.append(top_k(scores, k, ties))
+            if allowed is None:
+                runs.append(top_k(scores, k, ties))
+            else:
+                runs.append(top_k(scores[allowed.rows], k, ties, allowed.rows))
         return runs
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:

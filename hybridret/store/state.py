@@ -20,6 +20,7 @@ class State:
         config: The index's settings.
         model: The encoder's name.
         fitted_on: How many documents there were when the codebooks were fitted.
+        fitted_at: What ``next_key`` was then.
         next_key: The key that the next document gets.
         files: By part, the files that hold its rows, in their order.
         model_files: SHA-256 of each file of the encoder's folder.
@@ -30,6 +31,7 @@ class State:
     config: Config
     model: str
     fitted_on: int
+    fitted_at: int
     next_key: int
     files: dict[str, list[ArrayFile]]
     model_files: dict[str, str]
@@ -54,7 +56,7 @@ class State:
                 raise ValueError("its state has other entries than a state has")
             files = {part: [_array_file(entry) for entry in entries] for part, entries in value["files"].items()}
             state = cls(**{**value, "config": Config(**value["config"]), "files": files})
-            numbers = (state.generation, state.epoch, state.fitted_on, state.next_key)
+            numbers = (state.generation, state.epoch, state.fitted_on, state.fitted_at, state.next_key)
             if not all(type(number) is int and 0 <= number < 2**62 for number in numbers):
                 raise ValueError("its state has a number that is none")
             if not isinstance(state.model, str) or not all(
