@@ -35,6 +35,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 _COLUMNS = "key, id, text, metadata, cut, checksum"
 _MOST_PARAMETERS = 500
 _PAGE_OF_TEXTS = 1000
+_DEEPEST = 100
 
 
 class DocumentStore:
@@ -352,13 +353,25 @@ def encode_metadata(document: Document) -> str:
     """A document's metadata as JSON, keys as they are, since SQLite finds no escaped ones.
 
     Raises:
-        InputError: A value is one that JSON cannot hold.
+        InputError: A value is one that JSON cannot hold, a key is no string, or it is nested so deep that SQLite's JSON
+            functions would fail on it.
     """
     try:
+        _check_nesting(document.metadata, _DEEPEST)
         encoded = json.dumps(document.metadata, allow_nan=False, ensure_ascii=False)
         return encoded if is_text(encoded) else json.dumps(document.metadata)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the metadata of document {document.doc_id!r} cannot be held as JSON: {error}") from error
+
+
+def _check_nesting(value: Any, depth: int) -> None:
+    if isinstance(value, dict | list | tuple):
+        if not depth:
+            raise ValueError(f"it is nested deeper than {_DEEPEST}")
+        if isinstance(value, dict) and (odd := [key for key in value if not isinstance(key, str)]):
+            raise ValueError(f"the key {odd[0]!r} is no string")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_nesting(inner, depth - 1)
 
 
 def _checksum(key: int, doc_id: str, text: str, metadata: str, cut: int) -> int:
