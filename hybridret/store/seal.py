@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 import zlib
 from pathlib import Path
 
@@ -63,12 +63,12 @@ def _encoded(counter: str, digest: str) -> str:
 
 def _write(folder: Path, counter: bytes, digest: str) -> None:
     """Writes the seal beside its place and renames it, so that there is always a whole one."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{SEAL}-", dir=folder)
+    beside = folder / f".{SEAL}-{uuid.uuid4().hex}"
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        with beside.open("x", encoding="ascii") as file:
             file.write(_encoded(counter.hex(), digest))
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(folder / SEAL)
+        beside.replace(folder / SEAL)
     except OSError:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
