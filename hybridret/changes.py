@@ -287,8 +287,7 @@ class Changes:
         """Loads the encoder that the bundle holds.
 
         Raises:
-            ModelError: The bundle holds none.
-            BundleError: Its files are not those that were saved.
+            ModelError: The bundle holds none, or its files are not those that were saved.
         """
         assert self.bundle is not None
         if not self.state.model_files:
@@ -297,7 +296,7 @@ class Changes:
                 "give it as embedding_model"
             )
         for name in changed_files(self.bundle.model, self.state.model_files):
-            raise BundleError(f"{self.bundle.model / name} is damaged: it is not the file that was saved")
+            raise ModelError(f"{self.bundle.model / name} is damaged: it is not the file that was saved")
         model = load_model(str(self.bundle.model))
         prompts = Prompts(model.prompts.get("query") or "", model.prompts.get("document") or "")
         return TransformerEncoder(model, self.model, prompts)

@@ -193,19 +193,20 @@ def _check_folder(folder: Path) -> None:
     """Refuses a folder that is no model, or one whose files would be unpickled, run code or lead elsewhere."""
     if not any((folder / file).is_file() for file in ("modules.json", "config.json")):
         raise ModelError(f"{folder} is not a model folder: it has neither modules.json nor config.json")
+    refused = f"the folder {folder} holds no model that can be loaded"
     for path in folder.rglob("*.bin"):
         if not (path.parent / "model.safetensors").is_file():
-            raise ModelError(f"{path} is not loaded: weights come from safetensors files only")
+            raise ModelError(f"{refused}: {path} is no safetensors file, and weights come from such files only")
     for module in _read_json(folder / "modules.json", []):
         kind, place = str(module.get("type")), str(module.get("path", ""))
         if not kind.startswith("sentence_transformers."):
-            raise ModelError(f"{folder / 'modules.json'} names a module {kind!r} that is not of sentence-transformers")
+            raise ModelError(f"{refused}: modules.json names a module {kind!r} that is not of sentence-transformers")
         if not (folder / place).resolve().is_relative_to(folder.resolve()):
-            raise ModelError(f"{folder / 'modules.json'} names a path {place!r} outside the model's folder")
+            raise ModelError(f"{refused}: modules.json names a path {place!r} outside it")
         config = folder / place / "config.json"
         activation = next((one.get("activation_function", "torch.nn.") for one in _read_json(config, [{}])), "")
         if not str(activation).startswith("torch.nn."):
-            raise ModelError(f"{config} names a function {activation!r} that is not of torch.nn")
+            raise ModelError(f"{refused}: {config} names a function {activation!r} that is not of torch.nn")
 
 
 def _read_json(path: Path, missing: list[Any]) -> list[dict[str, Any]]:
@@ -215,10 +216,10 @@ def _read_json(path: Path, missing: list[Any]) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
+        raise ModelError(f"{path.parent} holds no model that can be loaded: {path.name}: {error}") from error
     objects = content if isinstance(content, list) else [content]
     if not all(isinstance(entry, dict) for entry in objects):
-        raise ModelError(f"{path} holds something that is no JSON object")
+        raise ModelError(f"{path.parent} holds no model that can be loaded: {path.name} holds no JSON object")
     return objects
 
 

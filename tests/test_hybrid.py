@@ -14,7 +14,6 @@ import pytest
 from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder, TransformerEncoder
 from hybridret.errors import BundleError, InputError, ModelError
-from hybridret.generation import REFIT_GROWTH
 from hybridret.hybrid import HybridIndex
 from hybridret.types import RETRIEVERS, Document, Hit
 
@@ -274,20 +273,36 @@ def codebook_file(path: Path) -> tuple[int, bytes]:
     return len(file.read_bytes()), file.read_bytes()
 
 
-def test_codebooks_are_fitted_again_at_fourfold_growth_and_not_before(
+def test_codebooks_of_few_documents_are_fitted_again_when_a_tenth_is_new_and_not_before(
     build: Callable[..., HybridIndex], tmp_path: Path
 ) -> None:
-    documents = make_documents(REFIT_GROWTH * 10)
-    index = build(documents[:10], tmp_path / "b")
+    documents = make_documents(60)
+    index = build(documents[:40], tmp_path / "b")
     first = codebook_file(tmp_path / "b")
-    index.add(documents[10:25])
-    index.add(documents[25:39])
+    index.add(documents[40:42])
+    index.add(documents[42:43])
     assert codebook_file(tmp_path / "b") == first
-    index.add(documents[39:])
+    index.add(documents[:1], replace=True)
     assert codebook_file(tmp_path / "b") != first
 
 
-def test_docids_once_given_stay_until_the_codebooks_are_fitted_again(build: Callable[..., HybridIndex]) -> None:
+def test_codebooks_of_many_documents_are_fitted_again_at_fourfold_growth(
+    build: Callable[..., HybridIndex], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.generation._MANY_PER_CODE", 0)
+    documents = make_documents(60)
+    index = build(documents[:10], tmp_path / "b")
+    first = codebook_file(tmp_path / "b")
+    index.add(documents[10:39])
+    assert codebook_file(tmp_path / "b") == first
+    index.add(documents[39:40])
+    assert codebook_file(tmp_path / "b") != first
+
+
+def test_docids_once_given_stay_until_the_codebooks_are_fitted_again(
+    build: Callable[..., HybridIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.generation._MANY_PER_CODE", 0)
     documents = make_documents(60)
     index = build(documents[:20])
 
@@ -410,18 +425,20 @@ def test_what_the_window_cuts_off_is_counted(tiny_encoder: TransformerEncoder) -
     assert index.info()["cut_by_window"] == {"documents": 1, "tokens": 102 - 64}
 
 
-def test_two_that_opened_one_bundle_cannot_overwrite_each_others_changes(
+def test_two_that_opened_one_bundle_see_and_keep_each_others_changes(
     build: Callable[..., HybridIndex], documents: list[Document], embeddings: Any, tmp_path: Path
 ) -> None:
     one = build(documents, tmp_path / "b")
     other = HybridIndex.open(tmp_path / "b", EmbeddingsEncoder(embeddings))
     one.add([Document("new", "bar", {})])
-    before = other.search(["bar"], 5, retrievers=["dense"])
-    with pytest.raises(BundleError, match="was changed by another process; load it again"):
-        other.add([Document("newer", "bar", {})])
-    assert other.search(["bar"], 5, retrievers=["dense"]) == before
+    other.add([Document("newer", "bar", {})])
+    one.delete([documents[0].doc_id])
+    expected = {document.doc_id for document in documents[1:]} | {"new", "newer"}
     opened = HybridIndex.open(tmp_path / "b", EmbeddingsEncoder(embeddings))
-    assert opened.ids() == {document.doc_id for document in documents} | {"new"}
+    answers = [index.search(["bar"], 100) for index in (one, other, opened)]
+    assert {hit.doc_id for hit in answers[0][0]} == expected
+    assert answers[0] == answers[1] == answers[2]
+    assert one.ids() == other.ids() == opened.ids() == expected
 
 
 def test_a_bundle_saved_over_itself_goes_on_being_durable(
@@ -433,26 +450,31 @@ def test_a_bundle_saved_over_itself_goes_on_being_durable(
     assert "new" in HybridIndex.open(tmp_path / "b", EmbeddingsEncoder(embeddings)).ids()
 
 
-def test_whoever_has_a_replaced_bundle_open_cannot_damage_the_new_one(
+def test_whoever_has_a_replaced_bundle_open_goes_on_with_the_new_one(
     build: Callable[..., HybridIndex], documents: list[Document], embeddings: Any, tmp_path: Path
 ) -> None:
     old = build(documents, tmp_path / "b")
     build(documents[:5], tmp_path / "b")
-    with pytest.raises(BundleError):
-        old.add([Document("new", "bar", {})])
+    assert len(old.search(["bar"], 100)[0]) == 5
+    build(documents[:7], tmp_path / "b")
+    old.add([Document("new", "bar", {})])
     opened = HybridIndex.open(tmp_path / "b", EmbeddingsEncoder(embeddings))
-    assert len(opened) == len(opened.search(["bar"], 100)[0]) == 5
+    assert len(opened) == len(opened.search(["bar"], 100)[0]) == 8
+    assert opened.search(["bar"], 100) == old.search(["bar"], 100)
 
 
-def test_only_the_current_generations_files_lie_in_a_bundle(
+def test_only_the_current_generations_files_lie_in_a_bundle_and_they_are_few(
     build: Callable[..., HybridIndex], documents: list[Document], tmp_path: Path
 ) -> None:
     index = build(documents, tmp_path / "b")
-    for number in range(3):
+    for number in range(40):
         index.add([Document(f"new{number}", "bar", {})])
-    files = sorted(path.name for path in (tmp_path / "b").iterdir())
-    assert len([file for file in files if file.endswith(".safetensors")]) == 4
-    assert {file.partition(".")[0] for file in files} == {"vectors", "bm25", "codebooks", "docid", "hybridret"}
+        names = {path.name.partition(".")[0] for path in (tmp_path / "b").iterdir()}
+        assert names == {"vectors", "bm25", "codebooks", "docid", "trie", "hybridret"}
+        files = index.info()["files"]
+        on_disk = len(list((tmp_path / "b").glob("*.safetensors")))
+        assert on_disk == sum(files.values())
+        assert max(files.values()) <= 7
 
 
 def test_vectors_of_another_dimension_are_refused_and_nothing_is_added(
@@ -527,10 +549,10 @@ def test_k_beyond_the_collection_is_clamped(
 
 
 def test_a_change_that_finds_the_bundle_locked_leaves_the_other_writers_files_alone(
-    build: Callable[..., HybridIndex], documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., HybridIndex], documents: list[Document], embeddings: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("hybridret.store.documents._LOCK_SECONDS", 0.0)
-    index = build(documents, tmp_path / "b")
+    build(documents, tmp_path / "b")
+    index = HybridIndex.open(tmp_path / "b", EmbeddingsEncoder(embeddings), lock_timeout=0.0)
     other = sqlite3.connect(tmp_path / "b" / "hybridret.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     (tmp_path / "b" / "vectors.2.safetensors").touch()

@@ -658,7 +658,7 @@ def test_a_bundle_holds_its_model_and_no_pickle(tiny_model: Path, tmp_path: Path
     vectors = np.asarray(model.encode(["cats"], show_progress_bar=False))
     np.testing.assert_allclose(vectors, made.index.encoder.encode_queries(["cats"]), atol=BF16_TOLERANCE)
     for name, content in files(tmp_path / "b").items():
-        assert Path(name).suffix in {".sqlite", ".safetensors", ".json", ".txt", ".md"}, name
+        assert Path(name).suffix in {".sqlite", ".seal", ".safetensors", ".json", ".txt", ".md"}, name
         assert not content.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")), name
 
 

@@ -21,14 +21,15 @@ HEAVY = {
 }
 
 LAYERS = [
-    {"types", "errors", "config", "ranking"},
+    {"types", "errors", "config", "ranking", "allowed", "growth"},
     {"models", "data", "store"},
     {"dense", "bm25", "docids", "decoding", "fusion"},
     {"generative"},
-    {"generation", "search", "hybrid", "explain"},
+    {"generation", "filtering", "persistence"},
+    {"changes", "check", "info", "search", "explain", "hybrid"},
     {"langchain", "cli", "demo", "evaluation", "display"},
 ]
-MAY_IMPORT_EACH_OTHER = [LAYERS[0], LAYERS[4], LAYERS[5]]
+MAY_IMPORT_EACH_OTHER = [LAYERS[0], LAYERS[4], LAYERS[5], LAYERS[6]]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 
 

@@ -88,7 +88,7 @@ class DocumentStore:
             raise BundleError(
                 f"{file} has schema {version}, this hybridret reads {SCHEMA_VERSION}: it was written by a newer one"
             )
-        if 0 < version < SCHEMA_VERSION:
+        if version and version < SCHEMA_VERSION and {"documents", "state"} <= {name for _, name, _ in schema}:
             raise BundleError(f"{file} was written by an older hybridret; index the corpus again")
         if file.stat().st_size != pages * page_bytes:
             raise BundleError(f"{file} is damaged: its size is not what it says")

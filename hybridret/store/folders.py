@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from hybridret.errors import BundleError
@@ -31,12 +31,12 @@ def check_target(path: Path) -> None:
 
 
 @contextmanager
-def new_folder(path: Path, held: AbstractContextManager[None]) -> Iterator[Path]:
+def new_folder(path: Path, held: AbstractContextManager[None] | None = None) -> Iterator[Path]:
     """A fresh folder beside ``path`` that takes its place at the end; on an error nothing is left of it.
 
     Args:
         path: Where the folder is wanted. An empty folder or a bundle that lies there is replaced.
-        held: Entered while that is done.
+        held: Entered while that is done; None: nothing needs to be held.
 
     Raises:
         BundleError: Something else lies there, or the place cannot be written to.
@@ -47,12 +47,12 @@ def new_folder(path: Path, held: AbstractContextManager[None]) -> Iterator[Path]
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     except OSError as error:
-        raise BundleError(f"{path} cannot be written: {error.strerror}") from error
+        raise BundleError(f"{path} cannot be written: {error.strerror or error}") from error
     try:
         yield fresh
         fresh.chmod(0o755)
         sync_tree(fresh)
-        with held:
+        with held or nullcontext():
             if path.exists():
                 _swap(path, fresh)
             else:
@@ -60,7 +60,7 @@ def new_folder(path: Path, held: AbstractContextManager[None]) -> Iterator[Path]
         sync(path.parent)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise BundleError(f"{path} cannot be written: {error.strerror}") from error
+        raise BundleError(f"{path} cannot be written: {error.strerror or error}") from error
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise

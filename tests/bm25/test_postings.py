@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hybridret.bm25.postings import Postings
 
@@ -91,18 +93,18 @@ def test_removing_every_row_scores_zero() -> None:
 def test_arrays_give_the_same_postings_again(dead: list[int]) -> None:
     corpus = documents(40, seed=5)
     old = postings_of(corpus[:20]).appended(corpus[20:]).without(np.array(dead, dtype=np.int64))
-    new = Postings.from_arrays(old.arrays(), 1.5, 0.75, 0.25)
+    new = Postings(1.5, 0.75, 0.25).joined(old.arrays()).without(np.array(dead, dtype=np.int64))
     assert np.array_equal(new.scores(QUERY), old.scores(QUERY))
     assert (new.mean_idf, new.mean_length()) == (old.mean_idf, old.mean_length())
     assert all(new.document_count(word) == old.document_count(word) for word in old.vocabulary)
     further = documents(10, seed=6)
-    assert np.array_equal(new.appended(further).scores(QUERY), old.appended(further).scores(QUERY))
+    np.testing.assert_allclose(new.appended(further).scores(QUERY), old.appended(further).scores(QUERY), rtol=1e-12)
 
 
 @pytest.mark.parametrize("corpus", [[], [[], []], [["ö", "検索", "𠮷野"]]])
 def test_arrays_of_unusual_collections(corpus: list[list[str]]) -> None:
     old = postings_of(corpus)
-    new = Postings.from_arrays(old.arrays(), 1.5, 0.75, 0.25)
+    new = Postings(1.5, 0.75, 0.25).joined(old.arrays())
     assert list(new.vocabulary) == list(old.vocabulary)
     assert np.array_equal(new.scores(["検索"]), old.scores(["検索"]))
 
@@ -110,6 +112,24 @@ def test_arrays_of_unusual_collections(corpus: list[list[str]]) -> None:
 def test_arrays_that_do_not_fit_together_are_rejected() -> None:
     arrays = postings_of([["a"], ["b"]]).arrays()
     with pytest.raises(ValueError, match="fit together"):
-        Postings.from_arrays({**arrays, "lengths": arrays["lengths"][:1]}, 1.5, 0.75, 0.25)
+        Postings(1.5, 0.75, 0.25).joined({**arrays, "counts": arrays["counts"][:1]})
+    with pytest.raises(ValueError, match="numbers that cannot be"):
+        Postings(1.5, 0.75, 0.25).joined({**arrays, "lengths": arrays["lengths"][:1]})
     with pytest.raises(KeyError):
-        Postings.from_arrays({name: arrays[name] for name in arrays if name != "rows"}, 1.5, 0.75, 0.25)
+        Postings(1.5, 0.75, 0.25).joined({name: arrays[name] for name in arrays if name != "rows"})
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12), skipped=st.integers(0, 8), seed=st.integers(0, 99))
+def test_rows_from_one_on_join_what_is_there(sizes: list[int], skipped: int, seed: int) -> None:
+    corpus = documents(sum(sizes), seed=seed)
+    grown, ends = postings_of([]), np.cumsum(sizes)
+    for start, end in zip([0, *ends], ends, strict=False):
+        grown = grown.appended(corpus[start:end])
+    n_known = min(int(ends[len(ends) // 2]), len(corpus))
+    skipped = min(skipped, n_known)
+    joined = postings_of(corpus[:n_known]).joined(grown.arrays(n_known - skipped), skipped)
+    fresh = postings_of(corpus)
+    assert np.array_equal(joined.scores(QUERY), fresh.scores(QUERY))
+    assert np.array_equal(grown.scores(QUERY), fresh.scores(QUERY))
+    assert joined.lengths.tolist() == fresh.lengths.tolist()

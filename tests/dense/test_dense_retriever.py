@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from hybridret.allowed import Allowed
 from hybridret.dense.retriever import INDEX_KINDS, DenseRetriever
 from hybridret.errors import InputError
 from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run
@@ -41,6 +42,10 @@ def asked(vectors: FloatArray) -> Queries:
     return Queries([f"query {number}" for number in range(len(vectors))], vectors)
 
 
+def as_allowed(mask: BoolArray | None) -> Allowed | None:
+    return None if mask is None else Allowed(mask)
+
+
 def brute_force(vectors: FloatArray, query: FloatArray, k: int, allowed: BoolArray | None, ties: IntArray) -> Run:
     scores = vectors.astype(np.float64) @ query.astype(np.float64)
     rows = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
@@ -68,7 +73,9 @@ def test_flat_search_is_brute_force(share: float | None, k: int) -> None:
     vectors, queries = unit_vectors(300, DIMENSION, seed=2), asked(unit_vectors(20, DIMENSION, seed=3))
     allowed = None if share is None else np.random.default_rng(4).random(300) < share
     ties = np.random.default_rng(5).permutation(300)
-    for vector, run in zip(queries.vectors, DenseRetriever(vectors).search(queries, k, allowed, ties), strict=True):
+    for vector, run in zip(
+        queries.vectors, DenseRetriever(vectors).search(queries, k, as_allowed(allowed), ties), strict=True
+    ):
         expected = brute_force(vectors, vector, k, allowed, ties)
         assert run.rows.tolist() == expected.rows.tolist()
         np.testing.assert_allclose(run.scores, expected.scores, atol=1e-6)
@@ -79,7 +86,9 @@ def test_equal_scores_go_by_ties(share: float | None) -> None:
     vectors, queries = grid_vectors(200, seed=6), asked(grid_vectors(20, seed=7))
     allowed = None if share is None else np.random.default_rng(8).random(200) < share
     ties = np.random.default_rng(9).permutation(200)
-    for vector, run in zip(queries.vectors, DenseRetriever(vectors).search(queries, 200, allowed, ties), strict=True):
+    for vector, run in zip(
+        queries.vectors, DenseRetriever(vectors).search(queries, 200, as_allowed(allowed), ties), strict=True
+    ):
         assert run.rows.tolist() == brute_force(vectors, vector, 200, allowed, ties).rows.tolist()
 
 
@@ -115,7 +124,7 @@ def test_search_finds_k_allowed_rows_whenever_there_are_k(large: DenseRetriever,
     allowed: BoolArray = np.zeros(N_ROWS, dtype=np.bool_)
     allowed[np.random.default_rng(13).choice(N_ROWS, n_allowed, replace=False)] = True
     queries = asked(clustered_vectors(20, seed=14))
-    runs = large.search(queries, K, allowed, np.arange(N_ROWS))
+    runs = large.search(queries, K, Allowed(allowed), np.arange(N_ROWS))
     assert_exact_scores(large, queries, runs)
     for run in runs:
         assert len(set(run.rows.tolist())) == len(run.rows) == min(K, n_allowed)
@@ -214,4 +223,4 @@ def test_unknown_kind_names_the_known_ones() -> None:
 def test_ivfpq_of_a_small_collection_is_rejected() -> None:
     vectors = unit_vectors(100, DIMENSION, seed=24)
     with pytest.raises(InputError, match="at least 9984 documents"):
-        DenseRetriever(vectors, "ivfpq").search(asked(vectors[:1]), 1, None, np.arange(100))
+        DenseRetriever(vectors[:0], "ivfpq").appended(vectors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hybridret.allowed import Allowed
 from hybridret.docids import ResidualQuantizer
 from hybridret.generative import DocidRetriever
 from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run
@@ -52,9 +53,11 @@ def test_beams_for_every_docid_find_what_exhaustive_scoring_finds(
     retriever: DocidRetriever, ties: IntArray, monkeypatch: pytest.MonkeyPatch, share: float | None, k: int
 ) -> None:
     allowed = None if share is None else np.random.default_rng(3).random(N_ROWS) < share
-    exhaustive = retriever.search(queries(20, seed=4), k, allowed, ties)
+    exhaustive = retriever.search(queries(20, seed=4), k, None if allowed is None else Allowed(allowed), ties)
     use_beams(monkeypatch, N_ROWS)
-    assert_same(retriever.search(queries(20, seed=4), k, allowed, ties), exhaustive)
+    assert_same(
+        retriever.search(queries(20, seed=4), k, None if allowed is None else Allowed(allowed), ties), exhaustive
+    )
     assert all(len(run.rows) == min(k, N_ROWS if allowed is None else allowed.sum()) for run in exhaustive)
 
 
@@ -74,7 +77,7 @@ def test_few_beams_find_only_allowed_rows_and_k_of_them(
     allowed: BoolArray = np.zeros(N_ROWS, dtype=np.bool_)
     allowed[np.random.default_rng(9).choice(N_ROWS, n_allowed, replace=False)] = True
     use_beams(monkeypatch, 2)
-    for run in retriever.search(queries(30, seed=10), 10, allowed, ties):
+    for run in retriever.search(queries(30, seed=10), 10, Allowed(allowed), ties):
         assert len(set(run.rows.tolist())) == len(run.rows) == min(10, n_allowed)
         assert allowed[run.rows].all()
         assert (np.diff(run.scores) <= 0).all()
@@ -105,7 +108,7 @@ def test_score_is_what_search_reports(
 def test_filter_does_not_change_scores(retriever: DocidRetriever, ties: IntArray) -> None:
     asked, allowed = queries(1, seed=13), np.arange(N_ROWS) % 3 == 0
     (everything,) = retriever.search(asked, N_ROWS, None, ties)
-    (filtered,) = retriever.search(asked, N_ROWS, allowed, ties)
+    (filtered,) = retriever.search(asked, N_ROWS, Allowed(allowed), ties)
     kept = allowed[everything.rows]
     assert filtered.rows.tolist() == everything.rows[kept].tolist()
     assert np.array_equal(filtered.scores, everything.scores[kept])
@@ -115,8 +118,8 @@ def test_appending_keeps_the_docids_given_before(retriever: DocidRetriever) -> N
     grown = retriever.appended(unit_vectors(30, seed=0)).appended(unit_vectors(5, seed=14))
     assert np.array_equal(grown.codes[:N_ROWS], retriever.codes)
     assert np.array_equal(grown.suffixes[:N_ROWS], retriever.suffixes)
-    assert grown.trie.n_leaves == N_ROWS + 35
-    assert retriever.trie.n_leaves == len(retriever.codes) == N_ROWS
+    assert [trie.n_leaves for trie in grown.tries] == [N_ROWS, 35]
+    assert [trie.n_leaves for trie in retriever.tries] == [len(retriever.codes)] == [N_ROWS]
 
 
 def test_explanation_sums_to_the_score(retriever: DocidRetriever) -> None:

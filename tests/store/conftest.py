@@ -82,7 +82,7 @@ def store_of(metadatas: list[Metadata]) -> DocumentStore:
 
 
 def answer(store: DocumentStore, filter: Any, n_rows: int) -> list[bool]:
-    found: list[bool] = store.matching(compile_filter(filter), n_rows).tolist()
+    found: list[bool] = store.matching(compile_filter(filter), np.arange(n_rows)).tolist()
     return found
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from hybridret.errors import BundleError
-from hybridret.store.bundle import DATABASE, ArrayFile, Bundle, check_target, new_folder, write_arrays
+from hybridret.store.bundle import DATABASE, ArrayFile, Bundle, write_arrays
+from hybridret.store.folders import check_target, new_folder
+from hybridret.types import Arrays
 
 
 @pytest.fixture
@@ -16,6 +18,10 @@ def bundle(tmp_path: Path) -> Bundle:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / DATABASE).touch()
     return Bundle(tmp_path / "b")
+
+
+def written(bundle: Bundle, generation: int, arrays: Arrays) -> ArrayFile:
+    return write_arrays(bundle.folder, "part", generation, arrays, 0)
 
 
 def test_arrays_come_back_with_their_types(bundle: Bundle) -> None:
@@ -26,7 +32,7 @@ def test_arrays_come_back_with_their_types(bundle: Bundle) -> None:
         "rows": np.array([-1, 2**40]),
         "none": np.zeros((0, 5), dtype=np.float32),
     }
-    read = bundle.read(bundle.write("part", 3, arrays))
+    read = bundle.read(written(bundle, 3, arrays))
     assert read.keys() == arrays.keys()
     for name, array in arrays.items():
         assert read[name].dtype == array.dtype
@@ -35,13 +41,14 @@ def test_arrays_come_back_with_their_types(bundle: Bundle) -> None:
 
 def test_a_view_is_written_as_what_it_shows(bundle: Bundle) -> None:
     whole = np.arange(12, dtype=np.float32).reshape(3, 4)
-    read = bundle.read(bundle.write("part", 0, {"transposed": whole.T, "sliced": whole[:, ::2]}))
+    read = bundle.read(written(bundle, 0, {"transposed": whole.T, "sliced": whole[:, ::2]}))
     assert np.array_equal(read["transposed"], whole.T)
     assert np.array_equal(read["sliced"], whole[:, ::2])
 
 
 def test_a_file_is_named_by_part_and_generation_and_described(bundle: Bundle) -> None:
-    file = write_arrays(bundle.folder, "bm25", 7, {"x": np.zeros(2)})
+    file = write_arrays(bundle.folder, "bm25", 7, {"x": np.zeros(2)}, 2)
+    assert file.rows == 2
     assert file.name == "bm25.7.safetensors"
     assert file.bytes == (bundle.folder / file.name).stat().st_size
     assert len(file.sha256) == 64
@@ -49,7 +56,7 @@ def test_a_file_is_named_by_part_and_generation_and_described(bundle: Bundle) ->
 
 @pytest.mark.parametrize("kept", [0, 1, 7, -1])
 def test_a_truncated_file_is_refused(bundle: Bundle, kept: int) -> None:
-    file = bundle.write("part", 0, {"x": np.arange(100)})
+    file = written(bundle, 0, {"x": np.arange(100)})
     path = bundle.folder / file.name
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(BundleError, match=r"part\.0\.safetensors is damaged: it has \d+ bytes instead of \d+"):
@@ -57,7 +64,7 @@ def test_a_truncated_file_is_refused(bundle: Bundle, kept: int) -> None:
 
 
 def test_a_changed_byte_is_noticed(bundle: Bundle) -> None:
-    file = bundle.write("part", 0, {"x": np.arange(100)})
+    file = written(bundle, 0, {"x": np.arange(100)})
     path = bundle.folder / file.name
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -67,7 +74,7 @@ def test_a_changed_byte_is_noticed(bundle: Bundle) -> None:
 
 
 def test_a_missing_file_is_named(bundle: Bundle) -> None:
-    file = bundle.write("part", 0, {"x": np.arange(2)})
+    file = written(bundle, 0, {"x": np.arange(2)})
     (bundle.folder / file.name).unlink()
     with pytest.raises(BundleError, match=r"part\.0\.safetensors cannot be read"):
         bundle.read(file)
@@ -76,12 +83,12 @@ def test_a_missing_file_is_named(bundle: Bundle) -> None:
 @pytest.mark.parametrize("name", ["../secret.0.safetensors", "/etc/passwd", "x.safetensors", "part.0.safetensors\n"])
 def test_a_state_cannot_name_files_outside_the_bundle(bundle: Bundle, name: str) -> None:
     with pytest.raises(BundleError, match="that no bundle has"):
-        bundle.read(ArrayFile(name, "0" * 64, 0))
+        bundle.read(ArrayFile(name, "0" * 64, 0, 0))
 
 
 def test_only_array_files_are_removed_and_none_outside(bundle: Bundle) -> None:
     for generation in (1, 2):
-        bundle.write("part", generation, {"x": np.zeros(1)})
+        written(bundle, generation, {"x": np.zeros(1)})
     (bundle.folder / "notes.safetensors").touch()
     (bundle.folder.parent / "part.3.safetensors").touch()
     bundle.remove(["part.1.safetensors", "notes.safetensors", "../part.3.safetensors", DATABASE])

@@ -33,8 +33,8 @@ def test_documents_come_back_by_id() -> None:
     cat, dog = Document("cat", "purrs", {"legs": 4}), Document("dog", "barks", {})
     store = filled(cat, dog)
     assert store.by_id(["dog", "cat", "cow"]) == {"cat": cat, "dog": dog}
-    assert store.rows_of(["cow", "dog"]) == {"dog": 1}
-    assert store.all_rows() == [(0, "cat"), (1, "dog")]
+    assert store.keys_of(["cow", "dog"]) == {"dog": 1}
+    assert store.entries() == [(0, "cat"), (1, "dog")]
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
@@ -67,8 +67,8 @@ def test_more_ids_than_sqlite_takes_parameters_are_found() -> None:
     documents = [Document(f"d{number}", "t", {}) for number in range(2500)]
     store = filled(*documents)
     assert store.by_id([document.doc_id for document in documents]).keys() == {d.doc_id for d in documents}
-    store.delete(range(2000))
-    assert store.all_rows() == [(row, f"d{row}") for row in range(2000, 2500)]
+    store.delete(range(2000), 1)
+    assert store.entries() == [(row, f"d{row}") for row in range(2000, 2500)]
 
 
 def test_an_id_that_is_taken_is_refused() -> None:
@@ -88,48 +88,48 @@ def test_cut_tokens_are_summed() -> None:
     assert store.cut() == (0, 0)
     store.insert(0, [Document(name, "t", {}) for name in "abc"], np.array([0, 5, 2]))
     assert store.cut() == (2, 7)
-    store.delete([1])
+    store.delete([1], 1)
     assert store.cut() == (1, 2)
 
 
 def test_a_transaction_that_fails_leaves_everything_as_before() -> None:
     store = filled(Document("a", "t", {}))
-    store.state = {"x": 1}
+    store.state = {"generation": 1}
 
     def change() -> None:
         with store.transaction():
-            store.delete([0])
-            store.state = {"x": 2}
+            store.delete([0], 1)
+            store.state = {"generation": 2}
             store.insert(1, [Document("b", "t", {})], np.zeros(1, dtype=np.int64))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         change()
-    assert store.all_rows() == [(0, "a")]
-    assert store.state == {"x": 1}
+    assert store.entries() == [(0, "a")]
+    assert store.state == {"generation": 1}
     with store.transaction():
-        store.state = {"x": 3}
-    assert store.state == {"x": 3}
+        store.state = {"generation": 3}
+    assert store.state == {"generation": 3}
 
 
 def test_a_copy_opens_with_everything_in_it(tmp_path: Path) -> None:
     store = filled(Document("a", "t", {"x": None}))
-    store.state = {"x": [1]}
+    store.state = {"generation": 1, "x": [1]}
     store.copy_to(tmp_path / "copy.sqlite")
     opened = DocumentStore.open(tmp_path / "copy.sqlite")
     assert opened.by_id(["a"]) == {"a": Document("a", "t", {"x": None})}
-    assert opened.state == {"x": [1]}
+    assert opened.state == {"generation": 1, "x": [1]}
     with opened.transaction():
-        opened.delete([0])
+        opened.delete([0], 1)
     opened.close()
-    assert store.all_rows() == [(0, "a")]
+    assert store.entries() == [(0, "a")]
 
 
 def test_a_file_name_that_looks_like_a_uri_is_opened(tmp_path: Path) -> None:
     file = tmp_path / "a?mode=memory#x %41.sqlite"
     filled(Document("a", "t", {})).copy_to(file)
     opened = DocumentStore.open(file)
-    assert opened.all_rows() == [(0, "a")]
+    assert opened.entries() == [(0, "a")]
     opened.close()
 
 

@@ -219,7 +219,7 @@ def test_a_damaged_filter_is_understood_as_the_oracle_does_or_refused(
     assert max(len(message.encode()) for message in messages) < 300
     assert not [message for message in messages if SECRET in message]
     assert store.by_id(IDS) == before
-    assert [row for row, _ in store.all_rows()] == list(range(len(METADATAS)))
+    assert [row for row, _ in store.entries()] == list(range(len(METADATAS)))
 
 
 def test_an_undamaged_filter_is_understood_as_the_oracle_does(

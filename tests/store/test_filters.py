@@ -286,7 +286,7 @@ def test_deleted_rows_and_rows_beyond_the_generation_do_not_match(
     store_of: Callable[[list[Metadata]], DocumentStore], answer: Callable[[DocumentStore, Any, int], list[bool]]
 ) -> None:
     store = store_of([{"a": 1}] * 4)
-    store.delete([1])
+    store.delete([1], 1)
     assert answer(store, {"a": 1}, 3) == [True, False, True]
 
 
