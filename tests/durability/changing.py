@@ -27,7 +27,24 @@ from hybridret.hybrid import HybridIndex
 from hybridret.types import RETRIEVERS, Document
 
 ACK = "ACK"
-_WORDS = "pump valve reset button water steam boiler gauge lever motor belt wheel brake clutch gear axle".split()
+_WORDS = [
+    "pump",
+    "valve",
+    "reset",
+    "button",
+    "water",
+    "steam",
+    "boiler",
+    "gauge",
+    "lever",
+    "motor",
+    "belt",
+    "wheel",
+    "brake",
+    "clutch",
+    "gear",
+    "axle",
+]
 Contents = dict[str, str]
 
 

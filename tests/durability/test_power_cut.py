@@ -27,7 +27,7 @@ SEED, CHANGES, CUTS, SECTOR = 3, 25, 250, 512
 
 
 class Record(NamedTuple):
-    """One thing the writer did: ``c``\\ reate, ``w``\\ rite, ``t``\\ runcate, ``s``\\ ync, ``u``\\ nlink or ``r``\\ ename."""
+    """One thing the writer did: c(reate), w(rite), t(runcate), s(ync), u(nlink) or r(ename)."""
 
     operation: str
     path: str
