@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -54,7 +55,9 @@ class Bundle:
         self.folder = folder
         self.identity = self._identity()
         if self.identity is None:
-            what = "has no " + DATABASE if folder.is_dir() else "does not exist" if not folder.exists() else "is a file"
+            what = "does not exist, or may not be looked into"
+            if os.path.exists(folder):  # noqa: PTH110
+                what = "has no " + DATABASE if folder.is_dir() else "is a file"
             raise BundleError(f"{folder} is not a hybridret bundle: it {what}")
 
     @property
@@ -80,10 +83,10 @@ class Bundle:
 
     def _identity(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self.database)  # noqa: PTH116
+            found = self.database.stat()
         except (OSError, ValueError):
             return None
-        return (found.st_dev, found.st_ino) if self.database.is_file() else None
+        return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
     def handle(self, file: ArrayFile) -> BinaryIO:
         """Opens an array file, whose content can then be read even where a change removes the file.
