@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hybridret.errors import InputError
 
+_LARGEST = 2**31
 DEFAULT_WEIGHTS = {"dense": 0.55, "bm25": 0.45, "docid": 0.0}
 
 
@@ -37,5 +38,12 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("docid_levels", "docid_codes", "depth"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < _LARGEST:
                 raise InputError(f"{name} must be a whole number from 1 up, not {value!r}")
+        for name in ("index", "language", "fusion"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name} must be a name, not {getattr(self, name)!r}")
+        if not isinstance(self.weights, Mapping):
+            raise InputError(f"weights must be a mapping of retriever to number, not {self.weights!r}")
+        if not isinstance(self.seed, int) or abs(self.seed) >= _LARGEST:
+            raise InputError(f"seed must be a whole number below {_LARGEST}, not {self.seed!r}")

@@ -196,7 +196,9 @@ def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> D
     docid = start.docid
     for file in wanted.get("codebooks", []):
         codebooks = reader(file)["codebooks"]
-        if codebooks.dtype != np.float32 or codebooks.ndim != 3 or 0 in codebooks.shape or codebooks.shape[1] > 65536:
+        if codebooks.dtype != np.float32 or codebooks.ndim != 3 or not np.isfinite(codebooks).all():
+            raise ValueError("the codebooks are none")
+        if 0 in codebooks.shape or codebooks.shape[1] > 65536:
             raise ValueError("the codebooks are none")
         docid = DocidRetriever(ResidualQuantizer(codebooks))
     if docid is None:

@@ -279,7 +279,10 @@ class DocumentStore:
     def generation(self) -> int:
         """The generation of the state that was committed last."""
         with self.reading() as connection:
-            return int(connection.execute("SELECT generation FROM state").fetchone()[0])
+            found = connection.execute("SELECT generation FROM state").fetchone()
+        if found is None or not isinstance(found[0], int):
+            raise BundleError(f"{self._name} is damaged: it has no state")
+        return found[0]
 
     @property
     def state(self) -> dict[str, Any]:
@@ -289,8 +292,9 @@ class DocumentStore:
             BundleError: It is damaged.
         """
         with self.reading() as connection:
-            generation, value, checksum = connection.execute("SELECT generation, value, checksum FROM state").fetchone()
+            found = connection.execute("SELECT generation, value, checksum FROM state").fetchone()
         try:
+            generation, value, checksum = found
             state = json.loads(value)
             sound = zlib.crc32(value.encode()) == checksum and state.get("generation", 0) == generation
         except (AttributeError, TypeError, ValueError, RecursionError):

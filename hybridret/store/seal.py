@@ -44,7 +44,7 @@ def broken_seal(folder: Path, image: bytes | None) -> str | None:
         return "its change counter is wrong"
     path = folder / SEAL
     try:
-        content = path.read_text(encoding="ascii")
+        content = path.read_text(encoding="utf-8")
         _, counter, digest = json.loads(content)
         if content != _encoded(counter, digest):
             raise ValueError("its checksum is wrong")
@@ -65,7 +65,7 @@ def _write(folder: Path, counter: bytes, digest: str) -> None:
     """Writes the seal beside its place and renames it, so that there is always a whole one."""
     beside = folder / f".{SEAL}-{uuid.uuid4().hex}"
     try:
-        with beside.open("x", encoding="ascii") as file:
+        with beside.open("x", encoding="utf-8") as file:
             file.write(_encoded(counter.hex(), digest))
             file.flush()
             os.fsync(file.fileno())
