@@ -132,3 +132,15 @@ def test_docids_are_unique_over_batches_and_deletions(batches: list[tuple[list[t
         assert (suffixes >= NO_SUFFIX).all()
         kept = np.array([row not in deleted for row in range(len(codes))], dtype=np.bool_)
         codes, suffixes = codes[kept], suffixes[kept]
+
+
+def test_a_code_that_is_not_the_nearest_is_found_and_no_other() -> None:
+    rng = np.random.default_rng(31)
+    vectors = rng.normal(size=(60, 8)).astype(np.float32)
+    quantizer = ResidualQuantizer.fit(vectors, 4, 8, seed=0)
+    codes = quantizer.encode(vectors)
+    assert quantizer.faults(vectors, codes).tolist() == []
+    for row, level in ((0, 0), (17, 2), (59, 3)):
+        wrong = codes.copy()
+        wrong[row, level] = (wrong[row, level] + 1) % 8
+        assert quantizer.faults(vectors, wrong.astype(np.uint8)).tolist() == [row]
