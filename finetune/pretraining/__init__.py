@@ -1,0 +1,5 @@
+"""Training on the bare corpus before contrastive training."""
+
+from finetune.pretraining.config import PretrainConfig
+
+__all__ = ["PretrainConfig"]
