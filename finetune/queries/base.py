@@ -61,7 +61,7 @@ class DocumentMaker(ABC):
             for document, drafts in waiting:
                 if made >= n:
                     return
-                draft = next((draft for draft in drafts if _is_new(draft, seen)), None)
+                draft = next((draft for draft in drafts if is_new(draft, seen)), None)
                 if draft is None:
                     continue
                 still.append((document, drafts))
@@ -82,7 +82,8 @@ class DocumentMaker(ABC):
         return random.Random(f"{seed}/{self.name}/{document.doc_id}/{document.text}")  # noqa: S311
 
 
-def _is_new(draft: Draft, seen: set[str]) -> bool:
+def is_new(draft: Draft, seen: set[str]) -> bool:
+    """Whether a draft has words, no more than 64, that were not seen before; they are seen from now on."""
     form = normal_form(draft.text)
     if not form or form in seen or form.count(" ") >= _LONGEST_QUERY:
         return False

@@ -40,7 +40,8 @@ class QueriesConfig:
         round_trip: Questions are kept only if retrieval finds their document among so many; 0 keeps all.
         metadata_fields: Metadata to weave into questions; empty: authors, dates, categories that the text repeats.
         seq2seq_model: Folder or hub id of a docT5query-style model.
-        chat_model: Folder or hub id of a causal language model with a chat template.
+        chat_model: Folder or hub id of a causal language model, or the name of a model behind chat_url.
+        chat_url: Base URL of an OpenAI-compatible endpoint, for example http://localhost:11434/v1; none: a local model.
         back_translation: Folders or hub ids of the two models that translate there and back.
         temperature: Temperature of sampled models.
         batch_size: Texts that a local model works on at once.
@@ -54,6 +55,7 @@ class QueriesConfig:
     metadata_fields: tuple[str, ...] = ()
     seq2seq_model: str = ""
     chat_model: str = ""
+    chat_url: str = ""
     back_translation: tuple[str, ...] = ()
     temperature: float = 0.8
     batch_size: int = 8
@@ -75,6 +77,5 @@ class QueriesConfig:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
         if self.makers.get("back_translation") and len(self.back_translation) != 2:
             raise InputError("back_translation wants two models: one that translates there, one that translates back")
-        for name in ("seq2seq", "chat"):
-            if self.makers.get(name) and not getattr(self, f"{name}_model"):
-                raise InputError(f"the maker {name} wants a model: set {name}_model")
+        if self.makers.get("seq2seq") and not self.seq2seq_model:
+            raise InputError("the maker seq2seq wants a model: set queries.seq2seq_model")

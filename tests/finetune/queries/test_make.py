@@ -12,7 +12,7 @@ import pytest
 from finetune.cleaning.normal import normal_form
 from finetune.queries import QueriesConfig, make_questions, round_trip
 from finetune.queries.cache import CachedMaker
-from finetune.queries.make import mix
+from finetune.queries.mixing import mix
 from finetune.types import Question
 from hybridret.errors import InputError
 from hybridret.types import Document, Progress
@@ -142,8 +142,7 @@ def test_one_document_and_documents_all_alike(library: list[Document]) -> None:
         ({"makers": {"titles": 0}}, "no maker of questions has a weight above 0"),
         ({"count": -1}, "count must be a whole number from 0 up"),
         ({"per_document": 0}, "per_document must be above 0"),
-        ({"makers": {"chat": 1}}, "the maker chat wants a model: set chat_model"),
-        ({"makers": {"seq2seq": 1}}, "the maker seq2seq wants a model: set seq2seq_model"),
+        ({"makers": {"seq2seq": 1}}, "the maker seq2seq wants a model: set queries.seq2seq_model"),
         ({"makers": {"back_translation": 1}, "back_translation": ("a",)}, "back_translation wants two models"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from finetune.cleaning.normal import normal_form
 from finetune.queries import MAKERS, QueriesConfig
+from finetune.queries.config import OFFLINE
 from finetune.queries.keyphrases import Keyphrases
 from finetune.queries.noise import NEIGHBOURS, REWRITES, keywords, reorder, rewrite, synonyms, typo
 from finetune.queries.synonyms import SYNONYMS
@@ -17,14 +18,14 @@ from hybridret.types import Document
 
 
 def make(name: str, documents: list[Document], n: int = 500, seed: int = 0, **settings: object) -> list[Question]:
-    return list(MAKERS[name](QueriesConfig(**settings))(documents, n, seed))  # type: ignore[arg-type]
+    return list(MAKERS[name](QueriesConfig(**settings), None, None)(documents, n, seed))  # type: ignore[arg-type]
 
 
 def of(questions: list[Question], doc_id: str) -> list[Question]:
     return [question for question in questions if question.positives == (doc_id,)]
 
 
-@pytest.mark.parametrize("name", list(MAKERS))
+@pytest.mark.parametrize("name", OFFLINE)
 def test_makers_are_reproducible_and_their_first_questions_do_not_depend_on_the_number(
     name: str, library: list[Document]
 ) -> None:
