@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 
 from finetune.queries.base import DocumentMaker, Draft, Drafts
@@ -12,6 +13,7 @@ from finetune.queries.wh_rules import questions_about
 from hybridret.types import Document
 
 _PHRASES = 6
+_LOWER = re.compile(r"\b[a-z]{2,}\b")
 _ONE = (
     "what is {0}",
     "what is known about {0}",
@@ -41,18 +43,24 @@ class RuleMaker(DocumentMaker):
     name = "questions"
 
     def prepare(self, documents: Sequence[Document]) -> Drafts:
-        """Needs nothing of the collection."""
-        return _rule_drafts
+        """Learns which words are written in lower case."""
+        common = {word for document in documents for word in _LOWER.findall(document.text)}
+
+        def drafts(document: Document, source: random.Random) -> Iterator[Draft]:
+            return _rule_drafts(document, common, source)
+
+        return drafts
 
 
-def _rule_drafts(document: Document, source: random.Random) -> Iterator[Draft]:
+def _rule_drafts(document: Document, common: set[str], source: random.Random) -> Iterator[Draft]:
     _, body = split_title(document)
     if is_code(document.text) or not is_english(body):
         return
     spans = sentence_spans(body)
     later: list[Draft] = []
     for span in source.sample(spans, len(spans)):
-        asked = [Draft(question, None, answer) for question, answer in questions_about(body[span.start : span.end])]
+        sentence = body[span.start : span.end]
+        asked = [Draft(question, None, answer) for question, answer in questions_about(sentence, common)]
         source.shuffle(asked)
         yield from asked[:1]
         later += asked[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from finetune.queries.text import as_query
@@ -72,17 +72,18 @@ class Asked(NamedTuple):
     answer: str
 
 
-def questions_about(sentence: str) -> Iterator[Asked]:
+def questions_about(sentence: str, common: Container[str] = frozenset()) -> Iterator[Asked]:
     """Asks for the subject, cause, place, time, action or consequence that a sentence tells.
 
     Args:
         sentence: One English sentence.
+        common: Words that the collection also writes in lower case, so that a capital does not make them names.
 
     Yields:
         Questions of at most 24 words, without a question mark, with their answers.
     """
-    for asked in (*_about_time(sentence), *_about_parts(sentence)):
-        question = as_query(asked.question.replace('"', " ")).rstrip("?!")
+    for asked in (*_about_time(sentence), *_about_parts(sentence, common)):
+        question = as_query(asked.question.replace('"', " ").replace(" ,", ",")).rstrip("?!")
         if 2 < len(question.split()) <= _LONGEST and asked.answer.strip():
             yield Asked(question, as_query(asked.answer))
 
@@ -102,11 +103,11 @@ def _about_time(sentence: str) -> Iterator[Asked]:
             yield Asked(f"what did {statement.subject} do {word} {clause}", f"{base} {statement.rest}")
 
 
-def _about_parts(sentence: str) -> Iterator[Asked]:
+def _about_parts(sentence: str, common: Container[str]) -> Iterator[Asked]:
     statement = parse(sentence)
     if statement is None:
         return
-    yield Asked(f"{_who(statement.subject)} {statement.verb} {statement.rest}", statement.subject)
+    yield Asked(f"{_who(statement.subject, common)} {statement.verb} {statement.rest}", statement.subject)
     if cause := _CAUSE.search(statement.rest):
         effect = statement._replace(rest=statement.rest[: cause.start()])
         yield Asked(f"why {_inverted(effect)}", statement.rest[cause.start() :])
@@ -145,8 +146,8 @@ def _inverted(statement: Statement) -> str:
     return f"did {subject} {base_form(verb) or verb} {rest}"
 
 
-def _who(subject: str) -> str:
+def _who(subject: str, common: Container[str]) -> str:
     words = subject.lower().split()
     is_person = words[-1] in _PEOPLE or words[0] in _PRONOUNS or any(word in _PEOPLE for word in words[:3])
-    is_name = subject[0].isupper() and words[0] not in ("the", "a", "an", "this", "these")
-    return "who" if is_person or (is_name and len(words) <= 3) else "what"
+    is_name = subject[0].isupper() and not any(word in common for word in words) and len(words) <= 3
+    return "who" if is_person or is_name else "what"

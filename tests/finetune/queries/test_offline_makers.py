@@ -138,6 +138,11 @@ def test_rules_ask(sentence: str, expected: tuple[str, str | None]) -> None:
         assert asked[expected[0]] == expected[1]
 
 
+def test_a_capital_makes_a_name_only_where_the_word_is_never_written_small() -> None:
+    assert "who was seen in all samples" in dict(questions_about("Apoptosis was seen in all samples."))
+    assert "what was seen in all samples" in dict(questions_about("Apoptosis was seen in all samples.", {"apoptosis"}))
+
+
 @pytest.mark.parametrize(
     "sentence", ["Despite it all, we went.", "Is he here?", "Run!", "", "What was it", "Stay well informed here."]
 )
