@@ -10,6 +10,7 @@ from hybridret.errors import InputError
 
 OFFLINE = (
     "titles",
+    "summaries",
     "sentences",
     "spans",
     "keyphrases",

@@ -30,6 +30,7 @@ _BODY_WORDS = 5
 _SENTENCE_WORDS = (5, 40)
 _SENTENCES_NEEDED = 3
 _SPAN_WORDS = (4, 10)
+_SUMMARY_WORDS = (3, 30)
 _CLAIM = re.compile(
     r"\b(?:show|shows|showed|suggest|suggests|suggested|indicate|indicates|indicated|demonstrate|demonstrates|"
     r"demonstrated|find|found|conclude|concluded|reveal|revealed|reveals|confirm|confirmed|report|reported|propose|"
@@ -82,6 +83,32 @@ def _lifted_sentences(document: Document, source: random.Random) -> Iterator[Dra
         text = as_query(claim.group(1) if claim else sentence)
         if lowest <= len(word_spans(text)) <= highest:
             yield Draft(text, f"{title} {without(body, span)}".strip())
+
+
+class SummaryMaker(DocumentMaker):
+    """The first sentence of an entry asks, its heading and the rest answer: what a name means, told by its description.
+
+    An entry is a text under a title or after a first line of its own, as reference works and catalogues have them.
+    """
+
+    name = "summaries"
+
+    def prepare(self, documents: Sequence[Document]) -> Drafts:
+        """Needs nothing of the collection."""
+        return _summary
+
+
+def _summary(document: Document, source: random.Random) -> Iterator[Draft]:
+    title, body = split_title(document)
+    if not title:
+        title, _, body = (part.strip() for part in document.text.strip().partition("\n"))
+    spans = sentence_spans(body)
+    if not spans or not title or is_code(body):
+        return
+    text = as_query(body[spans[0].start : spans[0].end])
+    lowest, highest = _SUMMARY_WORDS
+    if lowest <= len(word_spans(text)) <= highest:
+        yield Draft(text, f"{title} {without(body, spans[0])}".strip())
 
 
 class SpanMaker(DocumentMaker):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from finetune.queries.code import CodeMaker
 from finetune.queries.config import QueriesConfig
-from finetune.queries.extractive import SentenceMaker, SpanMaker, TitleMaker
+from finetune.queries.extractive import SentenceMaker, SpanMaker, SummaryMaker, TitleMaker
 from finetune.queries.keyphrase_makers import ClozeMaker, KeyphraseMaker
 from finetune.queries.metadata import MetadataMaker
 from finetune.queries.mixing import mix
@@ -81,6 +81,7 @@ Make = Callable[[QueriesConfig, "Path | None", "BaseChatModel | None"], QueryMak
 MAKERS: dict[str, Make] = {
     "titles": lambda config, folder, chat: TitleMaker(),
     "sentences": lambda config, folder, chat: SentenceMaker(),
+    "summaries": lambda config, folder, chat: SummaryMaker(),
     "spans": lambda config, folder, chat: SpanMaker(),
     "keyphrases": lambda config, folder, chat: KeyphraseMaker(),
     "cloze": lambda config, folder, chat: ClozeMaker(),

@@ -48,6 +48,19 @@ _CAUSE = re.compile(r",? (?:because|since|in order to|so that|due to|owing to) "
 _PLACE = re.compile(
     r" (?:in|into|on|at|to|under|through|near|behind|beside|upon|from|over) (?:the|a|an|his|her|their) [\w' -]+$"
 )
+_OBJECT = re.compile(
+    r"(?P<thing>(?:the|an?|his|her|their|its|some|many|two|three) (?:[\w'-]+ ){0,2}?[\w'-]+)"
+    r"(?P<rest>| (?:in|into|on|at|to|under|through|with|from|for|over|of|when|after|before|and) .*)$",
+    re.DOTALL,
+)
+_FEELS = frozenset(("was", "were", "is", "are", "felt", "became"))
+_FEELING = re.compile(
+    r"(?P<feeling>(?:so |very |much |quite |too )*(?:happy|sad|angry|afraid|glad|pleased|sorry|frightened|proud|"
+    r"lonely|delighted|surprised|astonished|worried|ashamed|jealous|terrified|curious|tired|excited|upset|furious|"
+    r"satisfied|miserable|joyful|grateful|disappointed|scared|anxious|thankful|unhappy|content|amazed|hungry))\b"
+    r"(?P<rest>.*)",
+    re.DOTALL,
+)
 _LONGEST = 24
 
 
@@ -113,7 +126,11 @@ def _about_parts(sentence: str, common: Container[str]) -> Iterator[Asked]:
         yield Asked(f"why {_inverted(effect)}", statement.rest[cause.start() :])
     if (place := _PLACE.search(statement.rest)) and base_form(statement.verb):
         yield Asked(f"where {_inverted(statement._replace(rest=statement.rest[: place.start()]))}", place.group())
-    if statement.verb in ("is", "are", "was", "were"):
+    if (thing := _OBJECT.match(statement.rest)) and base_form(statement.verb) and statement.verb not in _AUXILIARY:
+        yield Asked(f"what did {statement.subject} {base_form(statement.verb)} {thing['rest']}", thing["thing"])
+    if statement.verb in _FEELS and (feeling := _FEELING.match(statement.rest)):
+        yield Asked(f"how did {statement.subject} feel {feeling['rest']}", feeling["feeling"])
+    elif statement.verb in ("is", "are", "was", "were"):
         if re.match(r"(?:an?|the) ", statement.rest):
             yield Asked(f"what {statement.verb} {statement.subject}", statement.rest)
         else:

@@ -55,6 +55,15 @@ def test_documents_take_turns(name: str, library: list[Document]) -> None:
     assert len(set(first_round)) == len(first_round)
 
 
+def test_summaries_of_entries() -> None:
+    entries = {"f": "os.path.size(name)\nReturn the size of a file. It fails.", "g": "Only one line.", "h": "tool\n"}
+    made = make("summaries", [Document(name, text, {}) for name, text in entries.items()])
+    (question,) = made
+    assert (question.text, question.positive_text) == ("Return the size of a file", "os.path.size(name) It fails.")
+    named = make("summaries", [Document("t", "GiftTool Finds gifts for all friends.", {"title": "GiftTool"})])
+    assert (named[0].text, named[0].positive_text) == ("Finds gifts for all friends", "GiftTool")
+
+
 @pytest.mark.parametrize("name", ["titles", "sentences", "spans"])
 def test_what_was_lifted_is_removed(name: str, library: list[Document]) -> None:
     texts = {document.doc_id: normal_form(document.text) for document in library}
@@ -120,6 +129,8 @@ def test_cloze_asks_for_what_it_leaves_out(library: list[Document]) -> None:
         ("The fox saw the grapes on the vine.", ("what fox saw", None)),
         ("The fox saw the grapes on the vine.", ("who saw the grapes on the vine", "the fox")),
         ("The fox saw the grapes on the vine.", ("where did the fox see the grapes", "on the vine")),
+        ("The fox saw the grapes on the vine.", ("what did the fox see on the vine", "the grapes")),
+        ("The queen was very angry with him.", ("how did the queen feel with him", "very angry")),
         ("He jumped high because he was hungry.", ("why did he jump high", "because he was hungry")),
         ("When the sun set, the fox went home.", ("what happened when the sun set", "the fox went home")),
         ("When the sun set, the fox went home.", ("when did the fox go home", "when the sun set")),
