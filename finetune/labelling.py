@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,9 +32,33 @@ def soft_labels(
         progress: Told how far the work is.
 
     Returns:
-        By question id and document id; empty without a teacher.
+        By question id and document id, without the pairs that the teacher's budget left out; empty without a teacher.
     """
-    return {}
+    if config.teacher is None:
+        return {}
+    from finetune.teachers import CachedTeacher, make_teacher
+
+    texts = {document.doc_id: document.text for document in documents}
+    candidates = {
+        question.query_id: [
+            name for name in dict.fromkeys([*question.positives, *negatives.get(question.query_id, ())]) if name in texts
+        ]
+        for question in questions
+    }
+    teacher = CachedTeacher(make_teacher(config), cache / "teacher.sqlite", config.budget, progress)
+    scores = teacher.score(
+        [question.text for question in questions],
+        [[texts[name] for name in candidates[question.query_id]] for question in questions],
+        [question.answer for question in questions],
+    )
+    return {
+        question.query_id: {
+            name: score
+            for name, score in zip(candidates[question.query_id], row, strict=True)
+            if math.isfinite(score)
+        }
+        for question, row in zip(questions, scores, strict=True)
+    }
 
 
 def denoised(

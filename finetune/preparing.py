@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from finetune.encoding import RememberingEncoder
-from finetune.errors import TrainingError
 from finetune.recipe import Recipe
-from finetune.splitting import Split, held_out_exam, split
+from finetune.splitting import Split, order, split
 from finetune.types import Question
 from finetune.workfolder import (
     Stage,
@@ -35,14 +34,13 @@ from hybridret.types import Document, FloatArray, Progress
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from finetune.gate import Decision
     from finetune.negatives import Pool
     from hybridret.dense.encoder import TransformerEncoder
 
 DOCUMENTS, QUESTIONS, HELD_OUT = "documents.jsonl", "questions.jsonl", "held_out.jsonl"
 MODEL, VECTORS, REPORT = "model", "vectors.npy", "report.json"
 _RESERVED_ENCODINGS, _RESERVED_SECONDS, _LEAST_TRAINING = 2.5, 20.0, 0.2
-_NARROWED = 10
+_ROOM, _PAIR_COST = 2, 6.0
 
 
 class Loaded(NamedTuple):
@@ -156,6 +154,7 @@ class Preparation:
                 self.progress,
             )
             train, held_out = split(labelled, made, self.recipe.gate, self.recipe.seed)
+            train = sorted(train, key=lambda each: order(each, self.recipe.seed))[: self._usable()]
             if not train:
                 raise InputError(
                     "there is no question to train on: none was given with a positive, and none could be made from the "
@@ -173,6 +172,7 @@ class Preparation:
             "config": asdict(self.recipe.queries),
             "gate": [self.recipe.gate.held_out, self.recipe.gate.at_most, self.recipe.gate.at_least],
             "seed": self.recipe.seed,
+            "steps": [self.recipe.dense.max_steps, self.recipe.dense.batch_size, self.recipe.minutes],
             "clean": self.clean.files,
             "vectors": self.base_vectors.files,
             "language": self.language,
@@ -307,6 +307,14 @@ class Preparation:
 
         prompts = choose_prompts(self.model_name, model.prompts, self.task)
         return Loaded(model, TransformerEncoder(model, self.model_name, prompts))
+
+    def _usable(self) -> int:
+        """How many questions the time may at most allow to train on; no work is done for others."""
+        dense = self.recipe.dense
+        if dense.max_steps:
+            return max(_ROOM * dense.max_steps * dense.batch_size, dense.batch_size)
+        each = float(self.base_vectors.facts["encoding"]) / len(self.texts)
+        return max(int(_ROOM * 60 * self.recipe.minutes / (_PAIR_COST * each)), _ROOM * dense.batch_size)
 
     def seconds_left(self) -> float:
         """Time for training: what the stages so far and those to come leave of the whole, but at least a fifth of it."""

@@ -42,7 +42,7 @@ def split(labelled: Sequence[Question], made: Sequence[Question], config: GateCo
     kept = _share(len(source), config)
     held_out: list[Question] = []
     replaced: set[str] = set()
-    for question in sorted(source, key=lambda each: _key(each, seed)):
+    for question in sorted(source, key=lambda each: order(each, seed)):
         if len(held_out) == kept:
             break
         if question.positive_text is None or question.positives[0] not in replaced:
@@ -71,5 +71,6 @@ def _share(n: int, config: GateConfig) -> int:
     return min(max(round(n * config.held_out), config.at_least), config.at_most, n // 2)
 
 
-def _key(question: Question, seed: int) -> str:
+def order(question: Question, seed: int) -> str:
+    """A random place that depends on the seed and the question's id alone."""
     return hashlib.sha256(f"{seed}/{question.query_id}".encode()).hexdigest()
