@@ -39,9 +39,8 @@ class Run(Preparation):
             prompts = begun.encoder.prompts
 
             def refresher(table: Any, trained: Any) -> Any:
-                return AnceRefresh(
-                    table, trained, self.texts, prompts, self.recipe.negatives, config.ance_every, self.recipe.seed
-                )
+                mining, every, seed = self.recipe.negatives, config.ance_every, self.recipe.seed
+                return AnceRefresh(table, trained, self.texts, prompts, mining, every, seed, config.precision)
 
             trained = train_dense(
                 begun.model,

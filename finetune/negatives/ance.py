@@ -13,7 +13,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from finetune.negatives.config import NegativesConfig
 from finetune.negatives.mine import Mined, mine_negatives, telemetry
 from finetune.negatives.pool import Pool
-from hybridret.dense.encoder import TransformerEncoder
 from hybridret.models import Prompts, fast_dtype
 from hybridret.types import Document, FloatArray
 
@@ -31,11 +30,13 @@ class Twin:
     Args:
         model: The model, before a trainer wraps it.
         prompts: Texts before queries and documents.
+        precision: ``fp32``, or anything else for the fastest one.
     """
 
-    def __init__(self, model: SentenceTransformer, prompts: Prompts) -> None:
-        self._twin = copy.deepcopy(model).to(fast_dtype(model.device)).eval()
-        self._encoder = TransformerEncoder(self._twin, "twin", prompts)
+    def __init__(self, model: SentenceTransformer, prompts: Prompts, precision: str) -> None:
+        dtype = torch.float32 if precision == "fp32" else fast_dtype(model.device)
+        self._twin = copy.deepcopy(model).to(dtype).eval()
+        self._prompts = prompts
 
     def follow(self, model: SentenceTransformer) -> None:
         """Takes over the weights of a model of the same shape."""
@@ -43,10 +44,12 @@ class Twin:
 
     def encode(self, documents: Sequence[Document], queries: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Encodes documents and queries. *Shapes:* (n_documents, dimension), (n_queries, dimension), float32."""
-        return (
-            self._encoder.encode_documents([document.text for document in documents]),
-            self._encoder.encode_queries(list(queries)),
-        )
+        vectors = []
+        ordered = [[document.text for document in documents], list(queries)]
+        for texts, prompt in zip(ordered, (self._prompts.document, self._prompts.query), strict=True):
+            made = self._twin.encode(texts, prompt=prompt or None, normalize_embeddings=True, show_progress_bar=False)
+            vectors.append(np.asarray(made, dtype=np.float32))
+        return vectors[0], vectors[1]
 
 
 class AnceRefresh(TrainerCallback):
@@ -64,6 +67,7 @@ class AnceRefresh(TrainerCallback):
         config: Sources and filters.
         every: Steps between two minings.
         seed: Seed of draws, joined with the step.
+        precision: Of the encoding: ``fp32``, or anything else for the fastest one.
     """
 
     def __init__(
@@ -75,10 +79,11 @@ class AnceRefresh(TrainerCallback):
         config: NegativesConfig,
         every: int,
         seed: int,
+        precision: str = "auto",
     ) -> None:
         self._table, self._model, self._documents = table, model, documents
         self._config, self._every, self._seed = config, every, seed
-        self._twin = Twin(model, prompts)
+        self._twin = Twin(model, prompts, precision)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
