@@ -24,7 +24,9 @@ def finetune(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the bundle to write.")],
     queries: Annotated[
         Path | None,
-        typer.Option(help="Labelled questions: BEIR queries, or JSONL of FlagEmbedding or Tevatron, or LlamaIndex's JSON."),
+        typer.Option(
+            help="Labelled questions: BEIR queries, or JSONL of FlagEmbedding or Tevatron, or LlamaIndex's JSON."
+        ),
     ] = None,
     qrels: Annotated[
         Path | None, typer.Option(help="Judgements of BEIR queries; queries without a row are ignored.")
@@ -40,7 +42,8 @@ def finetune(
         Path | None, typer.Option(help="Folder of the stages' artefacts. [default: the bundle's name with .work]")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Skip stages whose inputs did not change; go on with an interrupted training.")
+        bool,
+        typer.Option("--resume", help="Skip stages whose inputs did not change; go on with an interrupted training."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
     **stages: str | None,
@@ -130,7 +133,9 @@ def _show(report: dict[str, Any]) -> None:
         dropped = ", ".join(f"{count} x {reason}" for reason, count in report["cleaning"].items())
         console.print(escape(f"Left out of training, not of the index: {dropped}."))
     console.print(
-        escape(f"Trained {report['steps']} steps; {report['documents']} documents in {report['bundle']}; artefacts in {report['work']}.")
+        escape(
+            f"Trained {report['steps']} steps; {report['documents']} documents in {report['bundle']}; artefacts in {report['work']}."
+        )
     )
 
 

@@ -41,7 +41,9 @@ def soft_labels(
     texts = {document.doc_id: document.text for document in documents}
     candidates = {
         question.query_id: [
-            name for name in dict.fromkeys([*question.positives, *negatives.get(question.query_id, ())]) if name in texts
+            name
+            for name in dict.fromkeys([*question.positives, *negatives.get(question.query_id, ())])
+            if name in texts
         ]
         for question in questions
     }
@@ -53,9 +55,7 @@ def soft_labels(
     )
     return {
         question.query_id: {
-            name: score
-            for name, score in zip(candidates[question.query_id], row, strict=True)
-            if math.isfinite(score)
+            name: score for name, score in zip(candidates[question.query_id], row, strict=True) if math.isfinite(score)
         }
         for question, row in zip(questions, scores, strict=True)
     }

@@ -98,7 +98,9 @@ class Preparation:
 
         model = load_model(self.model_name)
         if has_static_embedding_input(model):
-            raise InputError(f"the model {self.model_name} has static embeddings; contrastive training needs a transformer")
+            raise InputError(
+                f"the model {self.model_name} has static embeddings; contrastive training needs a transformer"
+            )
         return self.loaded(model)
 
     @cached_property

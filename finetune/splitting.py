@@ -56,7 +56,9 @@ def split(labelled: Sequence[Question], made: Sequence[Question], config: GateCo
 
 def held_out_exam(documents: Sequence[Document], questions: Sequence[Question]) -> Exam:
     """The held-out questions over the corpus, texts that were made into questions taken out of their documents."""
-    texts = {question.positives[0]: question.positive_text for question in questions if question.positive_text is not None}
+    texts = {
+        question.positives[0]: question.positive_text for question in questions if question.positive_text is not None
+    }
     corpus = [document._replace(text=texts.get(document.doc_id, document.text)) for document in documents]
     return Exam(
         "held-out questions",

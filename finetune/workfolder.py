@@ -56,9 +56,7 @@ class WorkFolder:
         TrainingError: The folder cannot be written.
     """
 
-    def __init__(
-        self, path: Path, resume: bool, alone: bool = True, wait: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, path: Path, resume: bool, alone: bool = True, wait: Callable[[], None] = lambda: None) -> None:
         self.path, self.alone, self._wait = path, alone, wait
         self._spent = 0.0
         if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / _MARK).is_file())):

@@ -28,9 +28,7 @@ class ShowProgress(TrainerCallback):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Reports a step."""
         if state.is_world_process_zero:
             self._progress("training", state.global_step, state.max_steps)
@@ -53,9 +51,7 @@ class Deadline(TrainerCallback):
         """Seconds trained, interrupted runs included."""
         return time.monotonic() - self._start
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Stops where the time is over."""
         if self.elapsed > self._seconds and state.global_step < state.max_steps:
             self.stopped_at = state.global_step

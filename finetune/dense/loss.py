@@ -121,9 +121,7 @@ class RetrievalLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
             missing = (targets.candidates < 0) | ~torch.isfinite(targets.teacher)
             listed = (similarities / self.temperature).gather(1, targets.candidates.clamp(min=0))
             teacher = targets.teacher.masked_fill(missing, -torch.inf)
-            distilled = self.distillation(
-                listed.masked_fill(missing, -torch.inf), teacher, self.teacher_temperature
-            )
+            distilled = self.distillation(listed.masked_fill(missing, -torch.inf), teacher, self.teacher_temperature)
             total = total + self.distillation_weight * distilled
         return total
 

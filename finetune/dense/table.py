@@ -79,7 +79,9 @@ class TrainingTable:
         self.questions = list(questions)
         self.n_negatives, self.seed = n_negatives, seed
         self.known = [self._positions(question, question.positives) for question in self.questions]
-        if bare := [question.query_id for question, known in zip(self.questions, self.known, strict=True) if not len(known)]:
+        if bare := [
+            question.query_id for question, known in zip(self.questions, self.known, strict=True) if not len(known)
+        ]:
             raise InputError(f"question {bare[0]!r} has no positive among the documents")
         self.pairs = [
             Pair(position, int(row), question.positive_text if row == self.known[position][0] else None)

@@ -110,7 +110,9 @@ def train_dense(
     by_task = {question.task: Prompts(*config.prompts.get(question.task, prompts)) for question in questions}
     steps = _planned_steps(model, table, config, folder, by_task, seconds, seed)
     checkpoint = last_checkpoint(folder)
-    deadline = Deadline(float("inf") if config.max_steps else seconds * _SLACK, seconds_spent(checkpoint) if checkpoint else 0.0)
+    deadline = Deadline(
+        float("inf") if config.max_steps else seconds * _SLACK, seconds_spent(checkpoint) if checkpoint else 0.0
+    )
     trainer = make_trainer(model, table, config, folder, by_task, steps, seed)
     state = RunState(table, trainer.inner, deadline)
     callbacks: list[TrainerCallback] = [deadline]
@@ -128,9 +130,7 @@ def train_dense(
     unwrap(trainer)
     if config.lora_rank:
         _merge_adapters(model)
-    return Trained(
-        trainer.state.global_step, steps, deadline.elapsed, trainer.state.log_history, trainer.notes
-    )
+    return Trained(trainer.state.global_step, steps, deadline.elapsed, trainer.state.log_history, trainer.notes)
 
 
 def make_trainer(

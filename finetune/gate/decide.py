@@ -155,4 +155,3 @@ def paired_p(old: ScoreArray, new: ScoreArray) -> float:
 def means(values: Values) -> dict[str, float]:
     """Mean by measure."""
     return {name: float(each.mean()) for name, each in values.items()}
-

@@ -85,9 +85,7 @@ class AnceRefresh(TrainerCallback):
         self._config, self._every, self._seed = config, every, seed
         self._twin = Twin(model, prompts, precision)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Mines after every so many steps, but not after the last."""
         if state.global_step % self._every or state.global_step >= state.max_steps:
             return

@@ -48,9 +48,7 @@ def mine_negatives(pool: Pool, config: NegativesConfig, seed: int) -> list[Mined
     return mined
 
 
-def _chosen(
-    pool: Pool, at: int, ranked: IntArray, config: NegativesConfig, generator: np.random.Generator
-) -> IntArray:
+def _chosen(pool: Pool, at: int, ranked: IntArray, config: NegativesConfig, generator: np.random.Generator) -> IntArray:
     """A source's candidates that pass the filters, in the order in which they are wanted."""
     candidates = ranked[~np.isin(ranked, pool.forbidden[at])][config.ranks[0] - 1 : config.ranks[1]]
     similarities = pool.document_vectors[candidates] @ pool.query_vectors[at]
@@ -63,7 +61,9 @@ def _chosen(
     return candidates[np.argsort(-keys, kind="stable")]
 
 
-def passes(similarities: FloatArray, positive: float, config: NegativesConfig) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def passes(
+    similarities: FloatArray, positive: float, config: NegativesConfig
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which candidates lie in the similarity band and below the positive by the margins.
 
     The relative margin is that of NV-Retriever's TopK-PercPos (Moreira et al., 2024, section 3.1): the cosine is below

@@ -12,7 +12,9 @@ from finetune.dense.config import DenseConfig
 from finetune.types import Question
 from hybridret.types import Document
 
-WORDS = "red blue green gold iron wood stone glass river hill cloud lamp bread fish bird horse ship road tower song".split()
+WORDS = (
+    "red blue green gold iron wood stone glass river hill cloud lamp bread fish bird horse ship road tower song".split()
+)
 
 
 def make_corpus(n: int = 60) -> list[Document]:
@@ -58,4 +60,6 @@ def load_tiny(tiny_model: Path) -> Callable[..., Any]:
 @pytest.fixture
 def small() -> DenseConfig:
     """Settings of a short run in full precision."""
-    return DenseConfig(max_steps=12, batch_size=8, negatives=1, learning_rate=1e-3, precision="fp32", checkpoint_every=4)
+    return DenseConfig(
+        max_steps=12, batch_size=8, negatives=1, learning_rate=1e-3, precision="fp32", checkpoint_every=4
+    )

@@ -48,7 +48,12 @@ def test_gradcache_gives_the_gradient_of_the_whole_batch(
     found = []
     for size, cached in ((64, matryoshka), (3, False), (1, True)):
         inner = RetrievalLoss(
-            model, 0.1, distillation=distillation, false_negative_margin=margin, mini_batch_size=size, always_cached=cached
+            model,
+            0.1,
+            distillation=distillation,
+            false_negative_margin=margin,
+            mini_batch_size=size,
+            always_cached=cached,
         )
         loss = MatryoshkaLoss(model, inner, [32, 16]) if matryoshka else inner
         found.append(gradients(model, loss, targets()))
@@ -96,7 +101,9 @@ def test_info_nce_over_the_batch_equals_a_loop(load_tiny: Callable[..., Any]) ->
         terms = []
         for document, cosine in enumerate(row):
             copy = labels.document_ids[document].item() in labels.document_ids[:document].tolist()
-            false = document != positive and (labels.origins[document].item() in known or cosine > row[positive] + margin)
+            false = document != positive and (
+                labels.origins[document].item() in known or cosine > row[positive] + margin
+            )
             if not copy and not false:
                 terms.append(math.exp(cosine / temperature))
         total -= math.log(math.exp(row[positive] / temperature) / sum(terms))

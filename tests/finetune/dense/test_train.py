@@ -65,7 +65,12 @@ def test_training_learns_and_two_runs_agree(
 
 @pytest.mark.parametrize("ance", [0, 3])
 def test_a_run_that_goes_on_from_a_checkpoint_ends_with_the_same_weights(
-    train: Callable[..., Any], load_tiny: Callable[..., Any], corpus: list[Document], small: DenseConfig, tmp_path: Path, ance: int
+    train: Callable[..., Any],
+    load_tiny: Callable[..., Any],
+    corpus: list[Document],
+    small: DenseConfig,
+    tmp_path: Path,
+    ance: int,
 ) -> None:
     config = replace(small, ance_every=ance)
     more: dict[str, Any] = {"negatives": {f"q{at}": [f"d{(at + 1) % 60}", f"d{(at + 2) % 60}"] for at in range(60)}}
@@ -125,7 +130,9 @@ def test_steps_fit_the_time_and_are_planned_once(train: Callable[..., Any], smal
         train(config, tmp_path / "b", seconds=0.0)
 
 
-def test_training_stops_when_its_time_is_over_by_far(train: Callable[..., Any], small: DenseConfig, tmp_path: Path) -> None:
+def test_training_stops_when_its_time_is_over_by_far(
+    train: Callable[..., Any], small: DenseConfig, tmp_path: Path
+) -> None:
     (tmp_path / "plan.json").write_text('{"steps": 100000}')
     _, trained = train(replace(small, max_steps=0, checkpoint_every=50000), tmp_path, seconds=1.0)
     assert 0 < trained.steps < 100000
@@ -240,6 +247,9 @@ def test_each_task_gets_its_prompts(
     model.preprocess = noted
     config = replace(small, negatives=0, prompts={"tool": ("Q: ", "D: ")})
     train(config, tmp_path, model)
-    assert {(is_query, prompt) for is_query, prompt, tools in seen if tools == {True}} == {(True, "Q: "), (False, "D: ")}
+    assert {(is_query, prompt) for is_query, prompt, tools in seen if tools == {True}} == {
+        (True, "Q: "),
+        (False, "D: "),
+    }
     assert {prompt for _, prompt, tools in seen if tools == {False}} == {None}
     assert all(len(tools) == 1 for _, _, tools in seen)

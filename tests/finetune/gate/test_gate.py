@@ -49,7 +49,9 @@ def test_a_better_model_passes_at_once() -> None:
     decision = decided({1.0: 0.1})
     assert (decision.ratio, len(decision.trials), decision.questions) == (1.0, 1, 50)
     assert decision.trials[0].p == pytest.approx(ttest_rel(OLD + NOISE + 0.1, OLD).pvalue)
-    assert decision.sentence().startswith("The new model is shipped: better on held-out questions (nDCG@10 0.500 -> 0.6")
+    assert decision.sentence().startswith(
+        "The new model is shipped: better on held-out questions (nDCG@10 0.500 -> 0.6"
+    )
 
 
 def test_a_worse_model_gives_way_to_the_best_merge_that_passes() -> None:
@@ -93,7 +95,9 @@ def test_a_merge_is_the_weighted_mean_of_the_weights(tiny_model: Path) -> None:
     for name, value in made.items():
         if value.is_floating_point():
             torch.testing.assert_close(value, 0.75 * base.state_dict()[name] + 0.25 * new.state_dict()[name])
-    assert all(torch.equal(merged(base, new, 1.0).state_dict()[name], value) for name, value in new.state_dict().items())
+    assert all(
+        torch.equal(merged(base, new, 1.0).state_dict()[name], value) for name, value in new.state_dict().items()
+    )
 
 
 @pytest.fixture
@@ -138,7 +142,10 @@ def test_documents_are_encoded_once(tiny_encoder: Any) -> None:
 
 
 def made(n: int, source: str = "labels", text: str | None = None) -> list[Question]:
-    return [Question(f"{source}{at}", f"{source} {at}", (f"d{at % 7}",), source=source, positive_text=text) for at in range(n)]
+    return [
+        Question(f"{source}{at}", f"{source} {at}", (f"d{at % 7}",), source=source, positive_text=text)
+        for at in range(n)
+    ]
 
 
 def test_enough_labels_are_held_out_else_made_questions() -> None:
@@ -156,7 +163,10 @@ def test_enough_labels_are_held_out_else_made_questions() -> None:
 
 
 def test_no_held_out_question_is_trained_on_even_under_another_id() -> None:
-    twice = [*made(40), *(each._replace(query_id=f"again-{each.query_id}", text=f" {each.text.upper()}") for each in made(40))]
+    twice = [
+        *made(40),
+        *(each._replace(query_id=f"again-{each.query_id}", text=f" {each.text.upper()}") for each in made(40)),
+    ]
     train, held_out = split(twice, [], GateConfig(held_out=0.2, at_least=10), 0)
     words = {question.text.strip().lower() for question in held_out}
     assert not [question for question in train if question.text.strip().lower() in words]
@@ -167,7 +177,11 @@ def test_texts_that_became_questions_are_taken_out_of_the_exam() -> None:
     assert len({question.positives[0] for question in held_out}) == len(held_out) == 7
     documents = [Document(f"d{at}", f"title {at} and text", {}) for at in range(9)]
     exam = held_out_exam(documents, held_out)
-    assert [document.text for document in exam.documents[6:]] == ["without the title", "title 7 and text", "title 8 and text"]
+    assert [document.text for document in exam.documents[6:]] == [
+        "without the title",
+        "title 7 and text",
+        "title 8 and text",
+    ]
 
 
 def test_general_questions_come_from_outside_the_domain(animals: dict[str, str]) -> None:

@@ -47,7 +47,9 @@ def config(**changes: object) -> NegativesConfig:
 def brute_force(pool: Pool, at: int) -> list[int]:
     """All documents but the question's positives and their copies, nearest first."""
     positives = {pool.documents.index(each) for each in pool.documents if each.doc_id in pool.questions[at].positives}
-    copies = {row for row, each in enumerate(pool.documents) if each.text in {pool.documents[p].text for p in positives}}
+    copies = {
+        row for row, each in enumerate(pool.documents) if each.text in {pool.documents[p].text for p in positives}
+    }
     scores = [float(np.dot(pool.query_vectors[at], vector)) for vector in pool.document_vectors]
     return sorted(set(range(N)) - copies, key=lambda row: -scores[row])
 
@@ -78,7 +80,9 @@ def test_filters_by_similarity_and_margins(pool: Pool) -> None:
         positive = max(
             float(np.dot(pool.query_vectors[at], pool.document_vectors[row])) for row in pool.positives[at].tolist()
         )
-        cosines = {row: float(np.dot(pool.query_vectors[at], pool.document_vectors[row])) for row in brute_force(pool, at)}
+        cosines = {
+            row: float(np.dot(pool.query_vectors[at], pool.document_vectors[row])) for row in brute_force(pool, at)
+        }
         expected = {
             row
             for row, cosine in cosines.items()

@@ -33,7 +33,9 @@ def domain(tmp_path: Path) -> Domain:
     documents, queries, qrels = [], [], ["query-id\tcorpus-id\tscore"]
     for at in range(40):
         colour, thing = COLOURS[at % 8], THINGS[(at // 8 + at) % 8]
-        text = f"The {colour} {thing} stands in hall {at}. Visitors of hall {at} find the {thing} behind a {colour} door."
+        text = (
+            f"The {colour} {thing} stands in hall {at}. Visitors of hall {at} find the {thing} behind a {colour} door."
+        )
         documents.append({"_id": f"d{at}", "title": f"{colour} {thing} {at}", "text": text, "hall": at % 4})
         for part in range(2):
             queries.append({"_id": f"q{at}-{part}", "text": f"where is the {thing} of hall {at}" + " please" * part})

@@ -52,7 +52,11 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert whole.returncode == 0, whole.stderr
     expected = weights(tmp_path / "whole")
     assert expected
-    for name, label, step in (("early", "making questions", 7), ("middle", "training", 7), ("late", "docid codebooks", 0)):
+    for name, label, step in (
+        ("early", "making questions", 7),
+        ("middle", "training", 7),
+        ("late", "docid codebooks", 0),
+    ):
         killed = run(name, "no", label, step)
         assert killed.returncode == -signal.SIGKILL, (name, killed.stderr)
         resumed = run(name, "yes")
