@@ -1,4 +1,4 @@
-"""Fine-tuning the dense retriever: each retriever on a collection's questions before and after, with and without labels.
+"""Fine-tuning the dense retriever: every retriever on a collection's questions before and after it.
 
 ``python -m benchmarks.finetune_dense NAME... [--labels] [--minutes 10] [--split test] [--recipe F] [--seed 0]``
 """
@@ -27,6 +27,7 @@ from hybridret.hybrid import HybridIndex
 
 NAME = "finetune_dense"
 MEASURES = ("nDCG@10", "Recall@10")
+Values = dict[tuple[str, str], list[float]]
 
 
 def main() -> None:
@@ -53,7 +54,8 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         seconds = time.perf_counter() - start
         tuned = HybridIndex.open(Path(folder) / "bundle")
         base = HybridIndex.build(documents, make_encoder(), progress=progress)
-        before, after = {}, {}
+        before: Values = {}
+        after: Values = {}
         for split in arguments.split.split("+"):
             dataset = read_dataset(source, split, {document.doc_id for document in documents})
             for values, index in ((before, base), (after, tuned)):

@@ -134,7 +134,8 @@ def _show(report: dict[str, Any]) -> None:
         console.print(escape(f"Left out of training, not of the index: {dropped}."))
     console.print(
         escape(
-            f"Trained {report['steps']} steps; {report['documents']} documents in {report['bundle']}; artefacts in {report['work']}."
+            f"Trained {report['steps']} steps; {report['documents']} documents in {report['bundle']}; "
+            f"artefacts in {report['work']}."
         )
     )
 

@@ -28,7 +28,7 @@ from finetune.workfolder import (
     write_questions,
 )
 from hybridret.errors import InputError
-from hybridret.models import Prompts, choose_prompts, load_model
+from hybridret.models import choose_prompts, load_model
 from hybridret.types import Document, FloatArray, Progress
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Preparation:
         def make(folder: Path) -> dict[str, Any]:
             model = load_model(self.model_name)
             texts = [document.text for document in self.texts]
-            facts = pretrain(model, texts, config, seconds, self.recipe.seed, self.progress)
+            facts: dict[str, Any] = pretrain(model, texts, config, seconds, self.recipe.seed, self.progress)
             self.loaded(model).encoder.save(folder / MODEL)
             return facts
 
@@ -307,7 +307,7 @@ class Preparation:
         """A model with its encoder, which has the base model's name and prompts."""
         from hybridret.dense.encoder import TransformerEncoder
 
-        prompts = choose_prompts(self.model_name, model.prompts, self.task)
+        prompts = choose_prompts(self.model_name, dict(model.prompts), self.task)  # type: ignore[arg-type]
         return Loaded(model, TransformerEncoder(model, self.model_name, prompts))
 
     def _usable(self) -> int:
@@ -319,7 +319,7 @@ class Preparation:
         return max(int(_ROOM * 60 * self.recipe.minutes / (_PAIR_COST * each)), _ROOM * dense.batch_size)
 
     def seconds_left(self) -> float:
-        """Time for training: what the stages so far and those to come leave of the whole, but at least a fifth of it."""
+        """Time for training: what the other stages leave of the whole, but at least a fifth of it."""
         whole = 60 * self.recipe.minutes
         encoding = float(self.base_vectors.facts["encoding"])
         left = whole - self.work.spent - _RESERVED_ENCODINGS * encoding - _RESERVED_SECONDS

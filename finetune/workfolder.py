@@ -133,8 +133,8 @@ class WorkFolder:
                 _write_json(folder / _DONE, {"key": key, "facts": facts, "seconds": seconds, "files": files})
         except OSError as error:
             raise TrainingError(
-                f"stage {folder.name} cannot write to {folder}: {error.strerror or error}; make room and run again with "
-                "--resume: earlier stages are kept"
+                f"stage {folder.name} cannot write to {folder}: {error.strerror or error}; make room and run again "
+                "with --resume: earlier stages are kept"
             ) from error
 
     def _finished(self, folder: Path, key: str) -> Stage | None:
@@ -168,11 +168,8 @@ def write_questions(path: Path, questions: Iterable[Question]) -> None:
 
 def read_questions(path: Path) -> list[Question]:
     """Reads questions that ``write_questions`` wrote."""
-    tuples = ("positives", "negatives")
-    return [
-        Question(**{key: tuple(value) if key in tuples else value for key, value in record.items()})
-        for record in _read_lines(path)
-    ]
+    read = [Question(**record) for record in _read_lines(path)]
+    return [each._replace(positives=tuple(each.positives), negatives=tuple(each.negatives)) for each in read]
 
 
 def write_mapping(path: Path, mapping: Mapping[str, Any]) -> None:
@@ -210,7 +207,7 @@ def _write_json(path: Path, value: Any) -> None:
         json.dump(value, file, ensure_ascii=True, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, path)
+    new.replace(path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -78,14 +77,14 @@ class RunState(TrainerCallback):
             torch.distributed.barrier()
         if not state.is_world_process_zero:
             return
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         lengths = np.array([len(negatives) for negatives in self._table.negatives], dtype=np.int64)
         joined = np.concatenate([*self._table.negatives, np.zeros(0, dtype=np.int64)])
         np.savez(folder / _NEGATIVES, lengths=lengths, joined=joined)
         facts = {"seconds": self._deadline.elapsed, "micro_batch": self._loss.mini_batch_size}
         new = folder / f"{_STATE}.new"
         new.write_text(json.dumps(facts), encoding="utf-8")
-        os.replace(new, folder / _STATE)
+        new.replace(folder / _STATE)
 
     def restore(self, checkpoint: Path) -> None:
         """Takes the state of a checkpoint up again."""

@@ -16,7 +16,6 @@ class DenseConfig:
     """How the bi-encoder is trained.
 
     Attributes:
-        enabled: Whether the bi-encoder is trained at all.
         max_steps: Steps to train; 0: as many as fit into the time given.
         max_passes: Passes over the questions after which training ends, even if there is time left.
         batch_size: Questions of a step, over all processes.
@@ -31,7 +30,8 @@ class DenseConfig:
         distillation: How soft labels are learned: kl, stabilised or margin_mse; used where the labels stage made some.
         distillation_weight: Weight of the distillation loss.
         teacher_temperature: Divides the teacher's scores.
-        false_negative_margin: A document whose cosine exceeds the positive's by more than this is no negative; null: it is.
+        false_negative_margin: A document whose cosine exceeds the positive's by more than this is no negative; null:
+            it is one.
         matryoshka: Lengths at which the first numbers of a vector are trained to work alone; none by default.
         lora_rank: Rank of LoRA adapters, merged into the weights at the end; 0 trains all weights.
         lora_alpha: LoRA's scale.
@@ -46,7 +46,6 @@ class DenseConfig:
         deepspeed: A DeepSpeed configuration file, handed on as it is.
     """
 
-    enabled: bool = True
     max_steps: int = 0
     max_passes: float = 10.0
     batch_size: int = 64

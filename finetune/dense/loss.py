@@ -34,7 +34,7 @@ class Targets(NamedTuple):
     teacher: Tensor | None
 
 
-class RetrievalLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
+class RetrievalLoss(CachedLossMixin, nn.Module):
     """Contrastive loss over all documents of a global batch plus distillation over each query's candidates.
 
     A batch that fits into ``mini_batch_size`` is embedded once with its graph; a larger one goes through GradCache
@@ -92,9 +92,11 @@ class RetrievalLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
         fits = all(len(feature["input_ids"]) <= self.mini_batch_size for feature in features)
         if fits and not self.always_cached:
             return self.calculate_loss([[self.model(feature)["sentence_embedding"]] for feature in features], labels)
-        return self.forward_cached(features, labels)  # type: ignore[no-any-return]
+        return self.forward_cached(features, labels)  # type: ignore[arg-type]
 
-    def calculate_loss(self, reps: list[list[Tensor]], labels: Targets, *, with_backward: bool = False) -> Tensor:
+    def calculate_loss(  # type: ignore[override]
+        self, reps: list[list[Tensor]], labels: Targets, *, with_backward: bool = False
+    ) -> Tensor:
         """Computes the loss from embeddings.
 
         Args:
@@ -131,7 +133,7 @@ class RetrievalLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
 
 
 def excluded(similarities: Tensor, targets: Targets, margin: float | None) -> Tensor:
-    """Which documents leave a query's InfoNCE: copies, its other known positives, and those too similar to be negatives.
+    """Which documents leave a query's InfoNCE: copies, other known positives, and those too similar to be negatives.
 
     Args:
         similarities: *Shape:* (n_queries, n_documents), cosines.

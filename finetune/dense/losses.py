@@ -41,7 +41,8 @@ def kl_divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor
     target = functional.softmax(teacher / temperature, dim=1)
     present = torch.isfinite(teacher)
     student = functional.log_softmax(logits, dim=1).masked_fill(~present, 0.0)
-    return (torch.special.xlogy(target, target) - target * student).sum(dim=1).mean()
+    divergence: Tensor = (torch.xlogy(target, target) - target * student).sum(dim=1).mean()
+    return divergence
 
 
 def stabilised_distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -40,6 +40,7 @@ class RowCollator:
     valid_label_columns: list[str] = field(default_factory=list)
 
     def __call__(self, features: list[dict[str, int]]) -> dict[str, Tensor]:
+        """The numbers of the rows of a batch."""
         return {"row": torch.tensor([feature["row"] for feature in features])}
 
 
@@ -78,7 +79,7 @@ class RetrievalTrainer(SentenceTransformerTrainer):
             args=args,
             train_dataset=Dataset.from_dict({"row": range(len(table))}),
             loss=loss,
-            data_collator=RowCollator(),
+            data_collator=RowCollator(),  # type: ignore[arg-type]
             callbacks=list(callbacks),
         )
 
@@ -100,7 +101,7 @@ class RetrievalTrainer(SentenceTransformerTrainer):
             ("query", batch.queries, prompts.query),
             ("document", batch.documents, prompts.document),
         ):
-            tokens = self._prepare_input(self.model.preprocess(texts, prompt=prompt or None))
+            tokens: Any = self._prepare_input(self.model.preprocess(texts, prompt=prompt or None))
             prepared |= {f"{name}_{key}": value for key, value in tokens.items()}
         return super().compute_loss(model, prepared, return_outputs, num_items_in_batch)
 
@@ -151,15 +152,15 @@ class RetrievalTrainer(SentenceTransformerTrainer):
         for at, positions in enumerate(batch.known):
             known[at, : len(positions)] = positions
         arrays = [batch.document_ids, batch.candidates, known, self.table.original(batch.document_ids)]
-        tensors = [torch.from_numpy(array).to(self.args.device) for array in arrays]
+        ids, candidates, others, origins = (torch.from_numpy(array).to(self.args.device) for array in arrays)
         teacher = None if batch.teacher is None else torch.from_numpy(batch.teacher).to(self.args.device)
-        return Targets(*tensors, teacher)
+        return Targets(ids, candidates, others, origins, teacher)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
             shutil.rmtree(folder, ignore_errors=True)
             reason = str(error).strip().partition("\n")[0]
             raise TrainingError(
@@ -169,7 +170,7 @@ class RetrievalTrainer(SentenceTransformerTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Writes the weights alone, adapters included: what a checkpoint needs to go on from."""
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         save_model(self.model, str(folder / _WEIGHTS))
 

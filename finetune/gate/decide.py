@@ -66,8 +66,8 @@ class Decision(NamedTuple):
         if self.ratio > 0:
             (taken,) = [trial for trial in self.trials if trial.ratio == self.ratio]
             return (
-                f"The new model did not pass ({self.trials[0].reason}); a merge with {self.ratio:.0%} of its weights is "
-                f"shipped: {taken.reason}."
+                f"The new model did not pass ({self.trials[0].reason}); a merge with {self.ratio:.0%} of its weights "
+                f"is shipped: {taken.reason}."
             )
         reasons = "; ".join(f"{trial.ratio:.0%} new: {trial.reason}" for trial in self.trials)
         return f"The base model is kept, for nothing better was found ({reasons})."

@@ -17,7 +17,7 @@ _DOCUMENTS, _SAME, _SEED = 1000, 0.1, 0
 
 
 def general_exam(domain: Sequence[Document]) -> Exam:
-    """The exam of general ability: questions on Python's documentation, or on everyday matters where that is the domain.
+    """The exam of general ability: on Python's documentation, or on everyday matters where that is the domain.
 
     Args:
         domain: The corpus that is trained on; where a tenth of it stands in Python's documentation, that is the domain.

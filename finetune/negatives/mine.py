@@ -100,7 +100,8 @@ def simans(similarities: FloatArray, positive: float, a: float, b: float) -> Flo
     Returns:
         *Shape:* (n,), float32, not normalised.
     """
-    return np.exp(-a * (similarities - positive - b) ** 2)
+    weights: FloatArray = np.exp(-a * (similarities - positive - b) ** 2)
+    return weights
 
 
 def mix(chosen: list[IntArray], weights: list[float], count: int) -> IntArray:

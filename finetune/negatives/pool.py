@@ -80,8 +80,8 @@ class Pool:
     @cached_property
     def docid(self) -> DocidRetriever:
         """An untrained docid retriever over the documents."""
-        from hybridret.generation import Generation
         from hybridret.config import Config
+        from hybridret.generation import Generation
 
         empty = Generation.empty(Config(language=self.language))
         grown = empty.appended(

@@ -75,9 +75,7 @@ def _objective(model: SentenceTransformer, config: PretrainConfig, decoder: str)
     return Tsdae(model, config, decoder) if config.objective == "tsdae" else MaskedWords(model, config)
 
 
-def _steps(
-    objective: torch.nn.Module, texts: Sequence[str], config: PretrainConfig, seconds: float, seed: int
-) -> int:
+def _steps(objective: torch.nn.Module, texts: Sequence[str], config: PretrainConfig, seconds: float, seed: int) -> int:
     """As many steps as fit into the time, by the time of a few whose gradients are thrown away."""
     import torch
 

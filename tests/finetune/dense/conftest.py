@@ -12,9 +12,28 @@ from finetune.dense.config import DenseConfig
 from finetune.types import Question
 from hybridret.types import Document
 
-WORDS = (
-    "red blue green gold iron wood stone glass river hill cloud lamp bread fish bird horse ship road tower song".split()
-)
+WORDS = [
+    "red",
+    "blue",
+    "green",
+    "gold",
+    "iron",
+    "wood",
+    "stone",
+    "glass",
+    "river",
+    "hill",
+    "cloud",
+    "lamp",
+    "bread",
+    "fish",
+    "bird",
+    "horse",
+    "ship",
+    "road",
+    "tower",
+    "song",
+]
 
 
 def make_corpus(n: int = 60) -> list[Document]:

@@ -65,7 +65,7 @@ def test_gradcache_gives_the_gradient_of_the_whole_batch(
 
 
 def test_gradcache_replays_dropout(load_tiny: Callable[..., Any]) -> None:
-    """With one micro-batch a column the random numbers are drawn alike, so that even dropout gives the same gradient."""
+    """With one micro-batch a column the random numbers are drawn alike, so that dropout gives the same gradient too."""
     model = load_tiny(0.1, "float64").train()
     found = []
     for cached in (False, True):

@@ -47,7 +47,9 @@ def test_the_plan_depends_on_the_seed_alone() -> None:
 def test_processes_share_the_global_batches(n_processes: int) -> None:
     whole, parts = list(sampler()), list(sampler(n_processes))
     assert len(sampler(n_processes)) == len(parts) == n_processes * 200
-    joined = [sum(parts[at : at + n_processes], []) for at in range(0, len(parts), n_processes)]
+    joined = [
+        [row for part in parts[at : at + n_processes] for row in part] for at in range(0, len(parts), n_processes)
+    ]
     assert joined == whole
 
 

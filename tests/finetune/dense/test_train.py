@@ -94,7 +94,7 @@ def test_lora_is_merged_and_trains_few_weights(
     train: Callable[..., Any], load_tiny: Callable[..., Any], small: DenseConfig, tmp_path: Path
 ) -> None:
     config = replace(small, lora_rank=4, learning_rate=1e-2)
-    model, trained = train(config, tmp_path / "a")
+    model, _ = train(config, tmp_path / "a")
     base = load_tiny()
     assert model.state_dict().keys() == base.state_dict().keys()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, base.state_dict()[name])}

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-COLOURS = "red blue green gold black white pink grey".split()
-THINGS = "lamp road tower bridge river garden kitchen train".split()
+COLOURS = ["red", "blue", "green", "gold", "black", "white", "pink", "grey"]
+THINGS = ["lamp", "road", "tower", "bridge", "river", "garden", "kitchen", "train"]
 
 
 class Domain(NamedTuple):
