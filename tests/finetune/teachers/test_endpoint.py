@@ -152,7 +152,7 @@ def test_nonsense_is_told(server: Any, body: str, message: str) -> None:
 
 def test_an_answer_longer_than_the_window_is_refused_and_told(server: Any) -> None:
     server.answer = lambda path, request: (400, {}, '{"error": "maximum context length is 4096 tokens"}')
-    with pytest.raises(EndpointError, match="refused the call, status 400: .*maximum context length is 4096 tokens"):
+    with pytest.raises(EndpointError, match=r"refused the call, status 400: .*maximum context length is 4096 tokens"):
         EndpointTeacher(Endpoint(server.url), "m").score(["who?"], [["x" * 9000]], ["me " * 5000])
     assert all(len(request["prompt"]) < 6000 + 15_000 + 100 for _, request, _ in server.calls)
 
