@@ -26,7 +26,7 @@ OFFLINE = (
 WITH_MODEL = ("seq2seq", "chat", "back_translation")
 """Makers that need a model, which the settings name."""
 
-DEFAULT_MIX = {"titles": 1.0, "sentences": 1.0, "keyphrases": 1.0, "questions": 1.0, "code": 1.0, "rewrites": 0.5}
+DEFAULT_MIX = {"titles": 1.0, "sentences": 1.0, "keyphrases": 1.0, "questions": 1.0, "rewrites": 1.0, "code": 1.0}
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,15 @@ from finetune.teachers.causal import Likelihood
 from finetune.teachers.endpoint import Endpoint, EndpointError
 from finetune.teachers.prompt import Prompt, label, make_prompt
 
+_PASSAGE_CHARACTERS = 6000
+
 
 class EndpointTeacher:
     """Labels passages as ``LikelihoodTeacher`` does, by an endpoint's log-probabilities of the prompt's tokens.
 
     It calls ``/completions`` with ``echo`` and ``logprobs``, as vLLM and other servers of open models offer; a chat
-    endpoint cannot do it. Passages are not cut here: what is longer than the model's window, the endpoint refuses.
+    endpoint cannot do it. The model's window is not known here: the first 6,000 characters of a passage are sent, and
+    what still does not fit, such as a very long answer, the endpoint refuses.
 
     Args:
         endpoint: Where to ask.
@@ -44,7 +47,7 @@ class EndpointTeacher:
         """
         prompts: list[Prompt] = []
         for question, own, answer in zip(questions, passages, answers, strict=True):
-            prompts += [make_prompt(question, passage, answer) for passage in own]
+            prompts += [make_prompt(question, passage[:_PASSAGE_CHARACTERS], answer) for passage in own]
             prompts += [make_prompt(question, None, answer)] if self._calibrate else []
         with ThreadPoolExecutor(self._parallel) as threads:
             found = iter(list(threads.map(self.likelihood, prompts)))

@@ -150,6 +150,13 @@ def test_nonsense_is_told(server: Any, body: str, message: str) -> None:
         likelihood(server, body)
 
 
+def test_an_answer_longer_than_the_window_is_refused_and_told(server: Any) -> None:
+    server.answer = lambda path, request: (400, {}, '{"error": "maximum context length is 4096 tokens"}')
+    with pytest.raises(EndpointError, match=r"refused the call, status 400: .*maximum context length is 4096 tokens"):
+        EndpointTeacher(Endpoint(server.url), "m").score(["who?"], [["x" * 9000]], ["me " * 5000])
+    assert all(len(request["prompt"]) < 6000 + 15_000 + 100 for _, request, _ in server.calls)
+
+
 def test_an_endpoint_is_made_from_settings(server: Any) -> None:
     body = completion(["Passage: b\nQuestion: a\nAnswer:", " c"], [None, -2.0])
     server.answer = lambda path, request: (200, {}, body)
