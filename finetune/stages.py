@@ -100,9 +100,16 @@ class Run(Preparation):
         return RememberingEncoder(self.loaded(load_model(str(self.dense.folder / MODEL))).encoder)
 
     @cached_property
+    def _candidates(self) -> dict[float, RememberingEncoder]:
+        """Models that were asked about the whole corpus, by their share of new weights."""
+        return {}
+
+    @cached_property
     def shipped(self) -> RememberingEncoder:
         """The model that the gate lets pass."""
         ratio = self.gate.facts["decision"]["ratio"]
+        if ratio in self._candidates:
+            return self._candidates[ratio]
         if ratio == 0.0:
             return self.remembering_base
         if ratio == 1.0:
@@ -127,9 +134,8 @@ class Run(Preparation):
             "language": self.language,
             "seed": self.recipe.seed,
             "output": str(output.resolve()),
-            "exists": (output / DATABASE).is_file(),
         }
-        return self.work.run("index", inputs, make)
+        return self.work.run("index", inputs, make, redo=not (output / DATABASE).is_file())
 
     def _decide(self, folder: Path) -> dict[str, Any]:
         """Compares the models; writes the weights of a merge that is shipped."""
@@ -138,6 +144,7 @@ class Run(Preparation):
         from finetune.gate.merge import merged
 
         config, base = self.recipe.gate, self.remembering_base
+        most = 1.0 if self.questions.facts["kind"] == "labelled" else config.unproven
         exam = held_out_exam(self.texts, self.split.held_out)
         general = None if config.general_drop is None else general_exam(self.documents)
         old, old_general = measure(base, exam), None if general is None else measure(base, general)
@@ -148,17 +155,18 @@ class Run(Preparation):
             return self.loaded(merged(self.base.model, new_model, ratio))
 
         def ask(ratio: float) -> Any:
-            if ratio == 1.0:
-                new = self.trained
+            if ratio == most:
+                new = self.trained if ratio == 1.0 else RememberingEncoder(merge(ratio).encoder)
+                self._candidates[ratio] = new
                 return old, measure(new, exam, self.progress), None if general is None else measure(new, general)
             if not smaller:
-                smaller.append(narrowed(exam, [base, self.trained], _NARROWED))
+                smaller.append(narrowed(exam, [base, self._candidates[most]], _NARROWED))
                 smaller.append(measure(base, smaller[0]))
             candidate = RememberingEncoder(merge(ratio).encoder)
             values = measure(candidate, smaller[0], self.progress)
             return smaller[1], values, None if general is None else measure(candidate, general)
 
-        decision = decide(old, old_general, ask, config)
+        decision = decide(old, old_general, ask, config, most)
         if 0.0 < decision.ratio < 1.0:
             merge(decision.ratio).encoder.save(folder / MODEL)
         return {

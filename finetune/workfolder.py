@@ -92,6 +92,7 @@ class WorkFolder:
         make: Callable[[Path], dict[str, Any]],
         together: bool = False,
         keep_started: bool = False,
+        redo: bool = False,
     ) -> Stage:
         """Runs a stage, unless its artefacts are there.
 
@@ -101,12 +102,13 @@ class WorkFolder:
             make: Writes artefacts into the folder and returns facts.
             together: Whether all processes run it.
             keep_started: Whether an interrupted run with the same inputs is gone on with.
+            redo: Whether it is run even where its artefacts are there.
 
         Raises:
             TrainingError: An artefact cannot be written.
         """
         folder, key = self.path / name, fingerprint({"version": _VERSION, "stage": name, **inputs})
-        finished = self._finished(folder, key)
+        finished = None if redo else self._finished(folder, key)
         if finished is None:
             if self.alone:
                 if folder.is_dir() and not (keep_started and _read_json(folder / _STARTED).get("key") == key):

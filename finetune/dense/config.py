@@ -19,6 +19,7 @@ class DenseConfig:
         max_steps: Steps to train; 0: as many as fit into the time given.
         max_passes: Passes over the questions after which training ends, even if there is time left.
         batch_size: Questions of a step, over all processes.
+        max_tokens: Tokens after which texts are cut in training alone; 0: the model's window.
         micro_batch: Texts embedded at once; larger batches go through GradCache.
         negatives: Hard negatives of a question in each step, drawn from the mined ones.
         learning_rate: Peak of the learning rate.
@@ -48,9 +49,10 @@ class DenseConfig:
 
     max_steps: int = 0
     max_passes: float = 10.0
-    batch_size: int = 64
+    batch_size: int = 32
+    max_tokens: int = 128
     micro_batch: int = 128
-    negatives: int = 1
+    negatives: int = 0
     learning_rate: float = 5e-5
     schedule: str = "cosine"
     warmup: float = 0.1
@@ -73,7 +75,15 @@ class DenseConfig:
     deepspeed: str | None = None
 
     def __post_init__(self) -> None:
-        at_least = {"max_steps": 0, "batch_size": 2, "micro_batch": 1, "negatives": 0, "lora_rank": 0, "ance_every": 0}
+        at_least = {
+            "max_steps": 0,
+            "batch_size": 2,
+            "max_tokens": 0,
+            "micro_batch": 1,
+            "negatives": 0,
+            "lora_rank": 0,
+            "ance_every": 0,
+        }
         for name, lowest in at_least.items():
             if getattr(self, name) < lowest:
                 raise InputError(f"dense.{name} must be a whole number from {lowest} up, not {getattr(self, name)!r}")

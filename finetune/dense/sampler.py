@@ -1,4 +1,4 @@
-"""Which rows meet in a batch: of one task, and no positive twice."""
+"""Which rows meet in a batch: of one task and source, and no positive twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TaskBatchSampler(BatchSampler):
     resumed run meets the same batches.
 
     Args:
-        tasks: Task of each row.
+        tasks: Task of each row, joined with its source: made questions of one kind are no easy contrast to each other.
         positives: Positive of each row.
         batch_size: Rows of a global batch; smaller for a task that has fewer different positives.
         n_batches: Global batches of the whole run.

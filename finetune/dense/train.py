@@ -189,7 +189,7 @@ def make_trainer(
     )
     positives = [pair.positive for pair in table.pairs]
     sampler = TaskBatchSampler(
-        [table.questions[pair.question].task for pair in table.pairs],
+        [f"{question.task} {question.source}" for question in (table.questions[pair.question] for pair in table.pairs)],
         positives,
         config.batch_size,
         steps,
@@ -214,7 +214,7 @@ def make_trainer(
         if wrong := [length for length in config.matryoshka if not 0 < length <= dimension]:
             raise InputError(f"dense.matryoshka: {wrong[0]} is no length from 1 to the model's {dimension}")
         loss = MatryoshkaLoss(model, inner, sorted({*config.matryoshka, dimension}))
-    trainer = RetrievalTrainer(model, args, table, sampler, loss, inner, prompts)
+    trainer = RetrievalTrainer(model, args, table, sampler, loss, inner, prompts, config.max_tokens)
     trainer.remove_callback(PrinterCallback)
     return trainer
 

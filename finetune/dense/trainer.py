@@ -58,6 +58,7 @@ class RetrievalTrainer(SentenceTransformerTrainer):
         loss: The loss, ``RetrievalLoss`` or one that wraps it.
         inner: The ``RetrievalLoss`` itself.
         prompts: Texts before queries and documents, by task.
+        max_tokens: Tokens after which texts are cut; 0: the model's window.
         callbacks: Further callbacks.
     """
 
@@ -70,10 +71,12 @@ class RetrievalTrainer(SentenceTransformerTrainer):
         loss: torch.nn.Module,
         inner: RetrievalLoss,
         prompts: dict[str, Prompts],
+        max_tokens: int = 0,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.table, self.sampler, self.inner, self.prompts = table, sampler, inner, prompts
         self.notes: list[str] = []
+        self._max_tokens = max_tokens
         super().__init__(
             model=model,
             args=args,
@@ -101,9 +104,18 @@ class RetrievalTrainer(SentenceTransformerTrainer):
             ("query", batch.queries, prompts.query),
             ("document", batch.documents, prompts.document),
         ):
-            tokens: Any = self._prepare_input(self.model.preprocess(texts, prompt=prompt or None))
+            tokens: Any = self._prepare_input(self._tokens(texts, prompt))
             prepared |= {f"{name}_{key}": value for key, value in tokens.items()}
         return super().compute_loss(model, prepared, return_outputs, num_items_in_batch)
+
+    def _tokens(self, texts: list[str], prompt: str) -> Any:
+        window = self.model.max_seq_length
+        try:
+            if self._max_tokens:
+                self.model.max_seq_length = min(window or self._max_tokens, self._max_tokens)
+            return self.model.preprocess(texts, prompt=prompt or None)
+        finally:
+            self.model.max_seq_length = window
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """One step, repeated with half the micro-batch where memory does not suffice.

@@ -17,6 +17,8 @@ class GateConfig:
         at_least: Labelled questions below which made ones are kept instead.
         significance: Highest p value of the paired test at which the new model counts as better.
         ratios: Shares of the new weights in the merges that are tried where the new model itself does not pass.
+        unproven: Most of the new weights that are shipped where made questions decide, for these cannot prove that real
+            ones are answered better.
         general_drop: How much nDCG@10 may fall on general questions from outside the domain; null: they are not asked.
     """
 
@@ -25,6 +27,7 @@ class GateConfig:
     at_least: int = 30
     significance: float = 0.05
     ratios: tuple[float, ...] = (0.75, 0.5, 0.25)
+    unproven: float = 0.5
     general_drop: float | None = 0.05
 
     def __post_init__(self) -> None:
@@ -32,5 +35,7 @@ class GateConfig:
             raise InputError(f"gate.held_out must be a share between 0 and 1, not {self.held_out!r}")
         if self.at_least < 2 or self.at_most < self.at_least:
             raise InputError("gate.at_least must be 2 or more, and gate.at_most no less than that")
+        if not 0 < self.unproven <= 1:
+            raise InputError(f"gate.unproven must be a share above 0 and at most 1, not {self.unproven!r}")
         if any(not 0 < ratio < 1 for ratio in self.ratios):
             raise InputError(f"gate.ratios must lie between 0 and 1: {self.ratios}")

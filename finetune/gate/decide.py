@@ -63,6 +63,8 @@ class Decision(NamedTuple):
         """The decision in words."""
         if self.ratio == 1.0:
             return f"The new model is shipped: {self.trials[0].reason}."
+        if self.ratio == self.trials[0].ratio:
+            return f"A merge with {self.ratio:.0%} of the new weights is shipped: {self.trials[0].reason}."
         if self.ratio > 0:
             (taken,) = [trial for trial in self.trials if trial.ratio == self.ratio]
             return (
@@ -78,6 +80,7 @@ def decide(
     old_general: Values | None,
     ask: Callable[[float], tuple[Values, Values, Values | None]],
     config: GateConfig,
+    most: float = 1.0,
 ) -> Decision:
     """Compares the new model, and merges where it does not pass, with the old one.
 
@@ -91,15 +94,16 @@ def decide(
         ask: Gives for a ratio the old model's values on the documents used, the merge's, and the merge's on the general
             questions.
         config: What is asked for.
+        most: Share of the new weights that is tried first; merges have less.
     """
-    n = len(old[DECIDING])
-    _, new, general = ask(1.0)
-    trials = [trial(1.0, old, new, old_general, general, 1, config)]
+    n, others = len(old[DECIDING]), [ratio for ratio in config.ratios if ratio < most]
+    _, new, general = ask(most)
+    trials = [trial(most, old, new, old_general, general, 1, config)]
     if trials[0].passed:
-        return Decision(1.0, trials, n)
-    for ratio in config.ratios:
+        return Decision(most, trials, n)
+    for ratio in others:
         before, after, general = ask(ratio)
-        trials.append(trial(ratio, before, after, old_general, general, 1 + len(config.ratios), config))
+        trials.append(trial(ratio, before, after, old_general, general, 1 + len(others), config))
     passed = [each for each in trials if each.passed]
     best = max(passed, key=lambda each: each.new[DECIDING], default=None)
     return Decision(0.0 if best is None else best.ratio, trials, n)

@@ -14,8 +14,8 @@ class PretrainConfig:
     """Training on the bare corpus before contrastive training.
 
     Attributes:
-        objective: tsdae (a decoder restores a text from a damaged copy's vector), mlm (masked words are guessed), or null
-            for no pretraining.
+        objective: tsdae (a decoder restores a text from a damaged copy's vector), mlm (masked words are guessed), or
+            null for no pretraining.
         share: Share of the time for training that it takes.
         max_steps: Steps to train; 0: as many as fit into its time.
         batch_size: Texts of a step.

@@ -33,7 +33,9 @@ def values(scores: Any) -> dict[str, Any]:
     return {"nDCG@10": np.asarray(scores), "Recall@10": np.asarray(scores)}
 
 
-def decided(gains: dict[float, float], general: dict[float, float] | None = None, **settings: Any) -> Any:
+def decided(
+    gains: dict[float, float], general: dict[float, float] | None = None, most: float = 1.0, **settings: Any
+) -> Any:
     """A decision where a model with a share of new weights is better by so much, and generally worth so much."""
 
     def ask(ratio: float) -> Any:
@@ -41,7 +43,7 @@ def decided(gains: dict[float, float], general: dict[float, float] | None = None
         return values(OLD), values(OLD + NOISE + gains[ratio]), told
 
     old_general = None if general is None else values([general[0.0]] * 5)
-    return decide(values(OLD), old_general, ask, GateConfig(**settings))
+    return decide(values(OLD), old_general, ask, GateConfig(**settings), most)
 
 
 def test_a_better_model_passes_at_once() -> None:
@@ -60,6 +62,14 @@ def test_a_worse_model_gives_way_to_the_best_merge_that_passes() -> None:
     assert decision.to_json()["shipped"] == "merge"
     best = next(trial for trial in decision.trials if trial.ratio == 0.5)
     assert best.p == pytest.approx(min(1.0, 4 * ttest_rel(OLD + NOISE + 0.06, OLD).pvalue)), "Bonferroni"
+
+
+def test_made_questions_prove_a_merge_at_most() -> None:
+    decision = decided({0.5: 0.1}, most=0.5)
+    assert decision.ratio == 0.5
+    assert decision.sentence().startswith("A merge with 50% of the new weights is shipped: better on held-out")
+    assert decided({0.5: -0.1, 0.25: 0.1}, most=0.5).ratio == 0.25
+    assert [trial.ratio for trial in decided({0.5: -0.1, 0.25: -0.1}, most=0.5).trials] == [0.5, 0.25]
 
 
 def test_the_base_is_kept_where_nothing_is_better() -> None:

@@ -52,6 +52,7 @@ def domain(tmp_path: Path) -> Domain:
             "batch_size": 8,
             "checkpoint_every": 4,
             "ance_every": 5,
+            "negatives": 1,
             "precision": "fp32",
             "learning_rate": 1e-3,
         },

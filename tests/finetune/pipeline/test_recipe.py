@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,9 +71,8 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=r".*") as caught:
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
         read_recipe(path)
-    assert words in str(caught.value)
     assert str(path) in str(caught.value)
 
 
