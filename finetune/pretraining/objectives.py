@@ -31,7 +31,7 @@ class Tsdae(nn.Module):
         super().__init__()
         from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
-        self._config, self._model = config, model
+        self._config, self._model, self._window = config, model, window(model, config)
         transformer: Any = model[0]
         name = transformer.model.config._name_or_path
         transformer.model.config._name_or_path = decoder
@@ -58,7 +58,7 @@ class Tsdae(nn.Module):
 
     def _tokens(self, texts: list[str]) -> dict[str, Tensor]:
         found: Any = self._model.tokenizer(
-            texts, padding=True, truncation=True, max_length=self._config.max_tokens, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=self._window, return_tensors="pt"
         )
         return {key: value.to(self._model.device) for key, value in found.items()}
 
@@ -77,7 +77,7 @@ class MaskedWords(nn.Module):
 
     def __init__(self, model: SentenceTransformer, config: PretrainConfig) -> None:
         super().__init__()
-        self._config, self.model = config, model
+        self._config, self.model, self._window = config, model, window(model, config)
         transformer: Any = model[0]
         self._embeddings: Any = [transformer.model.get_input_embeddings()]
         width = self._embeddings[0].weight.shape[1]
@@ -92,7 +92,7 @@ class MaskedWords(nn.Module):
     def forward(self, texts: list[str], generator: torch.Generator) -> Tensor:
         """The sum of both guessing losses of a batch of texts."""
         tokens: Any = self.model.tokenizer(
-            texts, padding=True, truncation=True, max_length=self._config.max_tokens, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=self._window, return_tensors="pt"
         ).to(self.model.device)
         light, light_labels = self._masked(tokens, self._config.masked, generator)
         out = self.model({"input_ids": light, "attention_mask": tokens["attention_mask"]})
@@ -115,3 +115,8 @@ class MaskedWords(nn.Module):
         chosen = (torch.rand(ids.shape, generator=generator).to(ids.device) < share) & ~special
         mask = tokenizer.mask_token_id if tokenizer.mask_token_id is not None else tokenizer.unk_token_id
         return ids.masked_fill(chosen, mask), ids.masked_fill(~chosen, _NO_LABEL)
+
+
+def window(model: SentenceTransformer, config: PretrainConfig) -> int:
+    """Tokens after which texts are cut: the settings' limit or the model's, whichever is lower."""
+    return min(config.max_tokens, int(model.max_seq_length or config.max_tokens))

@@ -84,6 +84,6 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 def test_values_of_the_command_line_are_yaml() -> None:
     assert parse_value("[1, 2]", "--x") == [1, 2]
     assert parse_value("{dense: 0.5}", "--x") == {"dense": 0.5}
-    with pytest.raises(InputError, match="--x: '{' is not a value"):
+    with pytest.raises(InputError, match=r"--x: '\{' is not a value"):
         parse_value("{", "--x")
     assert changed(Recipe(), {"dense": {"false_negative_margin": None}}, "here").dense.false_negative_margin is None
