@@ -59,7 +59,7 @@ class WorkFolder:
     def __init__(self, path: Path, resume: bool, alone: bool = True, wait: Callable[[], None] = lambda: None) -> None:
         self.path, self.alone, self._wait = path, alone, wait
         self._spent = 0.0
-        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / _MARK).is_file())):
+        if alone and _is_foreign(path):
             raise InputError(f"{path} is no work folder of fine-tuning; it is left as it is")
         if alone:
             try:
@@ -182,6 +182,10 @@ def write_mapping(path: Path, mapping: Mapping[str, Any]) -> None:
 def read_mapping(path: Path) -> dict[str, Any]:
     """Reads a mapping that ``write_mapping`` wrote."""
     return _read_json(path)
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / _MARK).is_file()))
 
 
 def _artefacts(folder: Path) -> list[Path]:
