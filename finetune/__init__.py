@@ -1,1 +1,21 @@
-"""Adapting a bundle's retrievers to a corpus. May import hybridret; hybridret never imports it."""
+"""Fine-tuning the retrievers on a domain corpus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from finetune.pipeline import finetune
+    from finetune.recipe import Recipe, read_recipe
+    from finetune.types import Question
+
+__all__ = ["Question", "Recipe", "finetune", "read_recipe"]
+_HOMES = {"finetune": "pipeline", "Recipe": "recipe", "read_recipe": "recipe", "Question": "types"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"finetune.{_HOMES[name]}"), name)

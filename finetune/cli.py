@@ -1,0 +1,173 @@
+"""The command ``hybridret finetune``: its options come from the recipe's docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from finetune.recipe import Recipe, Setting, changed, parse_value, read_recipe, settings
+from hybridret.errors import InputError
+
+_NOT_GIVEN = None
+
+
+def finetune(
+    corpus: Annotated[
+        str, typer.Argument(help="A BEIR folder, .jsonl, .csv, .parquet, a folder of .txt and .md, or python-docs.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the bundle to write.")],
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled questions: BEIR queries, or JSONL of FlagEmbedding or Tevatron, or LlamaIndex's JSON."
+        ),
+    ] = None,
+    qrels: Annotated[
+        Path | None, typer.Option(help="Judgements of BEIR queries; queries without a row are ignored.")
+    ] = None,
+    answers: Annotated[Path | None, typer.Option(help="Written answers to BEIR queries.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for the whole run. [default: 10]")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="YAML file of settings, as {stage: {setting: value}}.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model: a folder or a hub id.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task whose prompts to use, for LLM-Embedder models.")] = None,
+    language: Annotated[str, typer.Option(help="Language of the BM25 stemmer, or none.")] = "english",
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder of the stages' artefacts. [default: the bundle's name with .work]")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Skip stages whose inputs did not change; go on with an interrupted training."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+    **stages: str | None,
+) -> None:
+    """Fine-tune the dense retriever on a corpus, with or without labelled questions, and write a bundle.
+
+    Labels are used only when they are given. A model that is no better on held-out questions is never shipped: it is
+    merged with the base model, or the base model is kept.
+    """
+    from finetune.parallel import is_first
+    from finetune.pipeline import finetune as run
+    from hybridret.data.readers import find_source, read_corpus
+    from hybridret.display import progress_bars
+    from hybridret.store.bundle import check_target
+
+    chosen = _recipe(recipe, minutes, seed, stages)
+    check_target(output)
+    documents = read_corpus(find_source(corpus))
+    questions = _labels(queries, qrels, answers, documents)
+    with progress_bars() as progress:
+        report = run(
+            documents,
+            output,
+            questions=questions,
+            model=model,
+            task=task,
+            recipe=chosen,
+            language=language,
+            work=work,
+            resume=resume,
+            progress=progress if is_first() else None,
+        )
+    if not is_first():
+        return
+    if as_json:
+        print(json.dumps(report))
+    else:
+        _show(report)
+
+
+def _recipe(path: Path | None, minutes: float | None, seed: int | None, stages: Mapping[str, str | None]) -> Recipe:
+    made = Recipe() if path is None else read_recipe(path)
+    changes: dict[str, Any] = {
+        name: value for name, value in (("minutes", minutes), ("seed", seed)) if value is not _NOT_GIVEN
+    }
+    for setting in settings():
+        text = stages.get(f"{setting.stage}_{setting.name}")
+        if text is not None:
+            changes.setdefault(setting.stage, {})[setting.name] = parse_value(text, _flag(setting))
+    return changed(made, changes, "command line")
+
+
+def _labels(queries: Path | None, qrels: Path | None, answers: Path | None, documents: list[Any]) -> list[Any]:
+    from finetune.formats import read_questions
+
+    if queries is None:
+        if qrels is not None or answers is not None:
+            raise InputError(f"{'--qrels' if qrels is not None else '--answers'} needs --queries")
+        return []
+    labelled = read_questions(queries, qrels, answers, documents)
+    documents.extend(labelled.documents)
+    for problem in labelled.problems:
+        print(f"{problem.place}: {problem.message}", file=sys.stderr)
+    return labelled.questions
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    decision = report["decision"]
+    table = Table(title=f"{decision['questions']} held-out questions ({decision['held_out']})", title_justify="left")
+    for column in ("share of new weights", "nDCG@10 before", "after", "Recall@10 before", "after", "p", "general", ""):
+        table.add_column(column, justify="right")
+    for trial in decision["trials"]:
+        general = "-" if trial["general"] is None else "{:.3f} -> {:.3f}".format(*trial["general"])
+        values = [f"{trial[side][name]:.3f}" for name in ("nDCG@10", "Recall@10") for side in ("old", "new")]
+        shipped = "shipped" if trial["ratio"] == decision["ratio"] else ""
+        table.add_row(f"{trial['ratio']:.2f}", *values, f"{trial['p']:.2g}", general, shipped)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    console.print(escape(decision["sentence"]))
+    for note in report["notes"]:
+        console.print(escape(f"Note: {note}."))
+    if report["cleaning"]:
+        dropped = ", ".join(f"{count} x {reason}" for reason, count in report["cleaning"].items())
+        console.print(escape(f"Left out of training, not of the index: {dropped}."))
+    console.print(
+        escape(
+            f"Trained {report['steps']} steps; {report['documents']} documents in {report['bundle']}; "
+            f"artefacts in {report['work']}."
+        )
+    )
+
+
+def _flag(setting: Setting) -> str:
+    return f"--{setting.stage}-{setting.name.replace('_', '-')}"
+
+
+def _with_settings(command: Any) -> Any:
+    """Gives the command an option for each setting, with the help of its docstring, in the stage's own panel."""
+    own = [each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "stages"]
+    options = []
+    for setting in settings():
+        shown = json.dumps(setting.default, default=list)
+        option = typer.Option(
+            _flag(setting),
+            help=f"{setting.help} [default: {shown}]",
+            rich_help_panel=f"Stage {setting.stage}",
+            metavar="VALUE",
+            show_default=False,
+        )
+        options.append(
+            inspect.Parameter(
+                f"{setting.stage}_{setting.name}",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[str | None, option],
+            )
+        )
+    command.__signature__ = inspect.Signature([*own, *options])
+    command.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
+    return command
+
+
+finetune = _with_settings(finetune)

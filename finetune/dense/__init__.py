@@ -1,0 +1,1 @@
+"""Contrastive training of the dense retriever on sentence-transformers' trainer."""

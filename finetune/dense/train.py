@@ -1,0 +1,310 @@
+"""Training a bi-encoder: from questions and documents to a folder with the new model."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from finetune.dense.config import DenseConfig
+from finetune.errors import TrainingError
+from finetune.types import Question
+from hybridret.errors import InputError, require
+from hybridret.models import Prompts, fast_dtype
+from hybridret.types import Document, IntArray, Progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback
+
+    from finetune.dense.table import TrainingTable
+    from finetune.dense.trainer import RetrievalTrainer
+
+_CALIBRATION_STEPS, _SLACK = 6, 1.15
+_CHECKPOINTS = 10
+_log = logging.getLogger(__name__)
+
+Refresher = Callable[["TrainingTable", "SentenceTransformer"], "TrainerCallback"]
+
+
+class Trained(NamedTuple):
+    """What training left.
+
+    Attributes:
+        steps: Steps trained.
+        planned: Steps planned.
+        seconds: Time trained, interrupted runs included.
+        history: The trainer's log: loss, learning rate and telemetry by step.
+        notes: What the user should know, such as a halved micro-batch.
+    """
+
+    steps: int
+    planned: int
+    seconds: float
+    history: list[dict[str, Any]]
+    notes: list[str]
+
+
+def train_dense(
+    model: SentenceTransformer,
+    documents: Sequence[Document],
+    questions: Sequence[Question],
+    config: DenseConfig,
+    folder: Path,
+    *,
+    prompts: Prompts,
+    seconds: float,
+    seed: int,
+    negatives: Mapping[str, Sequence[str]] | None = None,
+    teacher: Mapping[str, Mapping[str, float]] | None = None,
+    refresher: Refresher | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Trains a bi-encoder in place, going on from the last checkpoint in the folder where there is one.
+
+    Args:
+        model: The model; changed in place, adapters merged.
+        documents: The corpus.
+        questions: What to train on.
+        config: Settings.
+        folder: Where checkpoints and the plan go.
+        prompts: Texts before queries and documents of tasks for which the configuration has none.
+        seconds: Time for training, unless the configuration fixes the steps.
+        seed: Seed of everything random.
+        negatives: By question id ids of hard negatives, the most wanted first.
+        teacher: Soft labels by question id and document id.
+        refresher: Makes the callback that mines negatives while training runs.
+        progress: Told how far the work is.
+
+    Returns:
+        What training left.
+
+    Raises:
+        InputError: The questions or settings do not allow training.
+        TrainingError: The loss is not finite, memory or disk ran out.
+    """
+    from transformers import set_seed
+
+    from finetune.dense.callbacks import Deadline, RunState, ShowProgress, last_checkpoint, seconds_spent
+    from finetune.dense.table import TrainingTable
+
+    folder.mkdir(parents=True, exist_ok=True)
+    table = TrainingTable(documents, questions, config.negatives, seed)
+    if negatives is not None:
+        table.set_negatives(
+            [_rows(table, negatives.get(question.query_id, question.negatives)) for question in questions]
+        )
+    if teacher:
+        table.set_teacher(teacher)
+    set_seed(seed)
+    if config.lora_rank:
+        _add_adapters(model, config)
+    by_task = {question.task: Prompts(*config.prompts.get(question.task, prompts)) for question in questions}
+    steps = _planned_steps(model, table, config, folder, by_task, seconds, seed)
+    checkpoint = last_checkpoint(folder)
+    deadline = Deadline(
+        float("inf") if config.max_steps else seconds * _SLACK, seconds_spent(checkpoint) if checkpoint else 0.0
+    )
+    trainer = make_trainer(model, table, config, folder, by_task, steps, seed)
+    state = RunState(table, trainer.inner, deadline)
+    callbacks: list[TrainerCallback] = [deadline]
+    if refresher is not None and config.ance_every:
+        callbacks.append(refresher(table, model))
+    if progress is not None:
+        callbacks.append(ShowProgress(progress))
+    for callback in [*callbacks, state]:
+        trainer.add_callback(callback)
+    if checkpoint is not None:
+        state.restore(checkpoint)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if deadline.stopped_at is not None:
+        trainer.notes.append(f"the time was over after {deadline.stopped_at} of {steps} planned steps")
+    unwrap(trainer)
+    if config.lora_rank:
+        _merge_adapters(model)
+    return Trained(trainer.state.global_step, steps, deadline.elapsed, trainer.state.log_history, trainer.notes)
+
+
+def make_trainer(
+    model: SentenceTransformer,
+    table: TrainingTable,
+    config: DenseConfig,
+    folder: Path,
+    prompts: dict[str, Prompts],
+    steps: int,
+    seed: int,
+    save: bool = True,
+) -> RetrievalTrainer:
+    """Puts model, rows, loss and plan of batches together.
+
+    Args:
+        model: The model.
+        table: What to train on.
+        config: Settings.
+        folder: Where checkpoints go.
+        prompts: Texts before queries and documents, by task.
+        steps: Steps of the run.
+        seed: Seed of everything random.
+        save: Whether checkpoints are written.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+    from transformers import PrinterCallback
+
+    from finetune.dense.loss import RetrievalLoss
+    from finetune.dense.sampler import TaskBatchSampler, long_tail_weights
+    from finetune.dense.trainer import RetrievalTrainer
+
+    if config.deepspeed is not None:
+        require("deepspeed", "deepspeed")
+    args = SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=round(config.warmup * steps),
+        weight_decay=config.weight_decay,
+        bf16=_is_bf16(config.precision, model.device),
+        use_cpu=model.device.type == "cpu",
+        seed=seed,
+        logging_steps=max(1, steps // 50),
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if save else "no",
+        save_steps=config.checkpoint_every or max(1, -(-steps // _CHECKPOINTS)),
+        save_total_limit=2,
+        report_to=config.report_to.split(",") if save else "none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        deepspeed=config.deepspeed,
+    )
+    positives = [pair.positive for pair in table.pairs]
+    sampler = TaskBatchSampler(
+        [f"{question.task} {question.source}" for question in (table.questions[pair.question] for pair in table.pairs)],
+        positives,
+        config.batch_size,
+        steps,
+        seed,
+        args.world_size,
+        long_tail_weights(positives, config.long_tail) if config.long_tail else None,
+    )
+    inner = RetrievalLoss(
+        model,
+        temperature=config.temperature,
+        contrastive_weight=config.contrastive_weight,
+        distillation=config.distillation if table.teacher else None,
+        distillation_weight=config.distillation_weight,
+        teacher_temperature=config.teacher_temperature,
+        false_negative_margin=config.false_negative_margin,
+        mini_batch_size=config.micro_batch,
+        always_cached=bool(config.matryoshka) or args.world_size > 1,
+    )
+    loss: torch.nn.Module = inner
+    if config.matryoshka:
+        dimension = model.get_embedding_dimension() or 0
+        if wrong := [length for length in config.matryoshka if not 0 < length <= dimension]:
+            raise InputError(f"dense.matryoshka: {wrong[0]} is no length from 1 to the model's {dimension}")
+        loss = MatryoshkaLoss(model, inner, sorted({*config.matryoshka, dimension}))
+    trainer = RetrievalTrainer(model, args, table, sampler, loss, inner, prompts, config.max_tokens)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def unwrap(trainer: RetrievalTrainer) -> None:
+    """Takes the trainer's mixed precision off the model again, so that it can be copied and saved."""
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    trainer.model.eval()
+
+
+def _planned_steps(
+    model: SentenceTransformer,
+    table: TrainingTable,
+    config: DenseConfig,
+    folder: Path,
+    prompts: dict[str, Prompts],
+    seconds: float,
+    seed: int,
+) -> int:
+    """The steps of the run, measured once and kept, so that a resumed run has the same schedule."""
+    plan = folder / "plan.json"
+    if plan.is_file():
+        kept: int = json.loads(plan.read_text(encoding="utf-8"))["steps"]
+        return kept
+    facts: dict[str, Any] = {"steps": config.max_steps}
+    if not config.max_steps:
+        each = _seconds_per_step(model, table, config, prompts, seed)
+        most = max(1, round(config.max_passes * len(table) / config.batch_size))
+        facts = {"steps": int(min(most, max(0.0, seconds) / each)), "seconds_per_step": each, "seconds": seconds}
+        if facts["steps"] < 1:
+            raise TrainingError(
+                f"there is no time to train: one step takes {each:.1f} s and {max(0.0, seconds):.0f} s are left; "
+                "give more --minutes"
+            )
+    import torch.distributed
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        shared = [facts]
+        torch.distributed.broadcast_object_list(shared, src=0)
+        facts = shared[0]
+        if torch.distributed.get_rank() != 0:
+            return int(facts["steps"])
+    plan.write_text(json.dumps(facts), encoding="utf-8")
+    return int(facts["steps"])
+
+
+def _seconds_per_step(
+    model: SentenceTransformer, table: TrainingTable, config: DenseConfig, prompts: dict[str, Prompts], seed: int
+) -> float:
+    """Trains a copy for a few steps, the first uncounted."""
+    from transformers import TrainerCallback
+
+    class Stopwatch(TrainerCallback):
+        times: list[float] = []  # noqa: RUF012
+
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            self.times.append(time.perf_counter())
+
+    watch = Stopwatch()
+    watch.times = []
+    place = tempfile.mkdtemp(prefix="hybridret-")
+    try:
+        trainer = make_trainer(
+            copy.deepcopy(model), table, config, Path(place), prompts, _CALIBRATION_STEPS, seed, save=False
+        )
+        trainer.add_callback(watch)
+        trainer.train()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return (watch.times[-1] - watch.times[0]) / (len(watch.times) - 1)
+
+
+def _is_bf16(precision: str, device: Any) -> bool:
+    import torch
+
+    return precision == "bf16" or (precision == "auto" and fast_dtype(device) == torch.bfloat16)
+
+
+def _add_adapters(model: SentenceTransformer, config: DenseConfig) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")  # type: ignore[arg-type]
+    first: Any = model[0]
+    first.model = get_peft_model(first.model, settings)
+
+
+def _merge_adapters(model: SentenceTransformer) -> None:
+    first: Any = model[0]
+    first.model = first.model.merge_and_unload()
+
+
+def _rows(table: TrainingTable, doc_ids: Sequence[str]) -> IntArray:
+    return np.array([table.row_of[doc_id] for doc_id in doc_ids if doc_id in table.row_of], dtype=np.int64)

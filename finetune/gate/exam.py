@@ -1,0 +1,72 @@
+"""Questions with known answers, put to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from finetune.negatives.pool import nearest
+from hybridret.data.dataset import Dataset, Qrels
+from hybridret.evaluation import measure_run
+from hybridret.types import Document, Encoder, Progress, ScoreArray
+
+MEASURES = ("nDCG@10", "Recall@10")
+_DEPTH = 100
+
+
+class Exam(NamedTuple):
+    """Questions over a corpus.
+
+    Attributes:
+        name: What tables call it.
+        documents: The corpus.
+        queries: Text by query id.
+        qrels: Per query id, grade by document id.
+    """
+
+    name: str
+    documents: Sequence[Document]
+    queries: Mapping[str, str]
+    qrels: Qrels
+
+
+def measure(encoder: Encoder, exam: Exam, progress: Progress | None = None) -> dict[str, ScoreArray]:
+    """Measures a model.
+
+    Args:
+        encoder: The model.
+        exam: What it is asked.
+        progress: Told how far encoding is.
+
+    Returns:
+        By measure the value of each question, in the exam's order. *Shape:* (n_questions,), float64.
+    """
+    documents = encoder.encode_documents([document.text for document in exam.documents], progress)
+    queries = encoder.encode_queries(list(exam.queries.values()))
+    run = {
+        query: {exam.documents[row].doc_id: float(score) for row, score in zip(*found, strict=True)}
+        for query, found in zip(exam.queries, nearest(queries, documents, _DEPTH), strict=True)
+    }
+    values = measure_run(run, Dataset(dict(exam.queries), exam.qrels, 0))
+    return {name: np.array([values[name][query] for query in exam.queries]) for name in MEASURES}
+
+
+def narrowed(exam: Exam, encoders: Sequence[Encoder], depth: int) -> Exam:
+    """The exam over fewer documents: those that count for some question, and the nearest ones by the given models.
+
+    Comparing merges of these models over them takes a fraction of the time.
+
+    Args:
+        exam: The whole exam.
+        encoders: Models whose nearest documents are kept.
+        depth: How many for each question.
+    """
+    kept = {doc_id for grades in exam.qrels.values() for doc_id in grades}
+    rows = {row for row, document in enumerate(exam.documents) if document.doc_id in kept}
+    for encoder in encoders:
+        documents = encoder.encode_documents([document.text for document in exam.documents])
+        for found in nearest(encoder.encode_queries(list(exam.queries.values())), documents, depth):
+            rows.update(found.rows.tolist())
+    return exam._replace(documents=[exam.documents[row] for row in sorted(rows)])

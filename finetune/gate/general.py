@@ -1,0 +1,52 @@
+"""Questions from outside the domain, which tell whether a model has forgotten what it could."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+
+import numpy as np
+
+from finetune.gate.exam import Exam
+from hybridret.data.dataset import read_dataset
+from hybridret.data.readers import PYTHON_DOCS, read_corpus
+from hybridret.types import Document
+
+_DOCUMENTS, _SAME, _SEED = 1000, 0.1, 0
+
+
+def general_exam(domain: Sequence[Document]) -> Exam:
+    """The exam of general ability: on Python's documentation, or on everyday matters where that is the domain.
+
+    Args:
+        domain: The corpus that is trained on; where a tenth of it stands in Python's documentation, that is the domain.
+    """
+    documents = read_corpus(PYTHON_DOCS)
+    known = {document.text for document in documents}
+    if sum(document.text in known for document in domain) < _SAME * len(domain):
+        return _python_docs(documents)
+    return everyday_exam()
+
+
+def everyday_exam() -> Exam:
+    """Hand-written questions on everyday matters, several passages to each topic."""
+    text = resources.files("finetune.gate").joinpath("everyday.jsonl").read_text(encoding="utf-8")
+    documents, queries, qrels = [], {}, {}
+    for line in text.splitlines():
+        record = json.loads(line)
+        documents.append(Document(record["_id"], record["text"], {}))
+        queries[record["_id"]] = record["question"]
+        qrels[record["_id"]] = {record["_id"]: 1}
+    return Exam("everyday matters", documents, queries, qrels)
+
+
+def _python_docs(documents: list[Document]) -> Exam:
+    """The dev questions over the documents that were judged for them and others drawn at random, 1,000 in all."""
+    dataset = read_dataset(PYTHON_DOCS, "dev", {document.doc_id for document in documents})
+    judged = {doc_id for grades in dataset.qrels.values() for doc_id in grades}
+    others = [row for row, document in enumerate(documents) if document.doc_id not in judged]
+    wanted = max(0, min(_DOCUMENTS - len(judged), len(others)))
+    drawn = set(np.random.default_rng(_SEED).choice(others, wanted, replace=False).tolist())
+    kept = [document for row, document in enumerate(documents) if row in drawn or document.doc_id in judged]
+    return Exam("Python's documentation", kept, dataset.queries, dataset.qrels)

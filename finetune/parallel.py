@@ -1,0 +1,35 @@
+"""Several processes of one run, as torchrun or accelerate start them."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+_PATIENCE = timedelta(hours=12)
+
+
+def is_first() -> bool:
+    """Whether this process runs what is run once."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def join() -> None:
+    """Joins the other processes; the wait for stages that the first runs alone may be long."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from accelerate import PartialState
+
+        PartialState(timeout=_PATIENCE, cpu=not _has_accelerator())
+
+
+def wait() -> None:
+    """Waits until all processes are here."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        import torch.distributed
+
+        torch.distributed.barrier()
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return bool(torch.accelerator.is_available())

@@ -1,0 +1,335 @@
+"""The stages before training: what each reads, what it leaves, and what it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from finetune.encoding import RememberingEncoder
+from finetune.recipe import Recipe
+from finetune.splitting import Split, order, split
+from finetune.types import Question
+from finetune.workfolder import (
+    Stage,
+    WorkFolder,
+    fingerprint,
+    read_documents,
+    read_mapping,
+    read_questions,
+    write_documents,
+    write_mapping,
+    write_questions,
+)
+from hybridret.errors import InputError
+from hybridret.models import choose_prompts, load_model
+from hybridret.types import Document, FloatArray, Progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from finetune.negatives import Pool
+    from hybridret.dense.encoder import TransformerEncoder
+
+DOCUMENTS, QUESTIONS, HELD_OUT = "documents.jsonl", "questions.jsonl", "held_out.jsonl"
+MODEL, VECTORS, REPORT = "model", "vectors.npy", "report.json"
+_RESERVED_ENCODINGS, _RESERVED_SECONDS, _LEAST_TRAINING = 2.5, 20.0, 0.2
+_ROOM, _PAIR_COST = 2, 6.0
+
+
+class Loaded(NamedTuple):
+    """A model and what encodes with it.
+
+    Attributes:
+        model: In full precision.
+        encoder: Encodes in the fastest precision, with prompts; it copies the model when it first encodes.
+    """
+
+    model: SentenceTransformer
+    encoder: TransformerEncoder
+
+
+class Preparation:
+    """A run up to its training data.
+
+    Each stage is a method that returns the finished stage; later ones call earlier ones for what they read.
+
+    Args:
+        documents: The corpus as given.
+        labelled: Labelled questions.
+        recipe: All settings.
+        work: Where artefacts lie.
+        model: Folder or hub id of the base model.
+        task: Task whose prompts to use.
+        language: Of the bm25 stemmer.
+        progress: Told how far the work is.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        labelled: Sequence[Question],
+        recipe: Recipe,
+        work: WorkFolder,
+        model: str,
+        task: str | None = None,
+        language: str = "english",
+        progress: Progress | None = None,
+    ) -> None:
+        self.documents, self.labelled, self.recipe, self.work = documents, labelled, recipe, work
+        self.model_name, self.task, self.language, self.progress = model, task, language, progress
+        self.notes: list[str] = []
+
+    @cached_property
+    def base(self) -> Loaded:
+        """The base model.
+
+        Raises:
+            ModelError: It cannot be loaded.
+            InputError: It cannot be trained.
+        """
+        from sentence_transformers.base.losses.gradcache import has_static_embedding_input
+
+        model = load_model(self.model_name)
+        if has_static_embedding_input(model):
+            raise InputError(
+                f"the model {self.model_name} has static embeddings; contrastive training needs a transformer"
+            )
+        return self.loaded(model)
+
+    @cached_property
+    def clean(self) -> Stage:
+        """Leaves the documents and labelled questions that training sees, and a report of what was dropped."""
+        from finetune.cleaning import clean
+
+        def make(folder: Path) -> dict[str, Any]:
+            cleaned = clean(self.documents, self.labelled, self.recipe.clean)
+            write_documents(folder / DOCUMENTS, cleaned.documents)
+            write_questions(folder / QUESTIONS, cleaned.questions)
+            write_mapping(folder / REPORT, cleaned.report.to_json())
+            return {"summary": cleaned.report.to_text(), "counts": cleaned.report.counts(), "given": documents}
+
+        documents = fingerprint([document._asdict() for document in self.documents])
+        labelled = fingerprint([question._asdict() for question in self.labelled])
+        inputs = {"config": asdict(self.recipe.clean), "documents": documents, "labelled": labelled}
+        return self.work.run("clean", inputs, make)
+
+    @cached_property
+    def texts(self) -> list[Document]:
+        """The documents that training sees."""
+        return read_documents(self.clean.folder / DOCUMENTS)
+
+    @cached_property
+    def base_vectors(self) -> Stage:
+        """Leaves the documents' vectors from the base model."""
+
+        def make(folder: Path) -> dict[str, Any]:
+            start = time.monotonic()
+            vectors = self.base.encoder.encode_documents([document.text for document in self.texts], self.progress)
+            np.save(folder / VECTORS, vectors)
+            return {"encoding": time.monotonic() - start}
+
+        inputs = {"documents": self.clean.files[DOCUMENTS], "model": identity(self.base)}
+        return self.work.run("vectors", inputs, make)
+
+    @cached_property
+    def questions(self) -> Stage:
+        """Leaves the questions to train on and those to compare the models on."""
+        from finetune.made import made_questions
+
+        def make(folder: Path) -> dict[str, Any]:
+            labelled = read_questions(self.clean.folder / QUESTIONS)
+            made = made_questions(
+                self.texts,
+                len(labelled),
+                self.recipe.queries,
+                self.remembering_base,
+                self.recipe.seed,
+                self.language,
+                self.work.cache,
+                self.progress,
+            )
+            train, held_out = split(labelled, made, self.recipe.gate, self.recipe.seed)
+            train = sorted(train, key=lambda each: order(each, self.recipe.seed))[: self._usable()]
+            if not train:
+                raise InputError(
+                    "there is no question to train on: none was given with a positive, and none could be made from the "
+                    "documents"
+                )
+            write_questions(folder / QUESTIONS, train)
+            write_questions(folder / HELD_OUT, held_out)
+            sources: dict[str, int] = {}
+            for question in train:
+                sources[question.source] = sources.get(question.source, 0) + 1
+            kind = "labelled" if held_out and held_out[0].source == "labels" else "made"
+            return {"train": sources, "held_out": len(held_out), "kind": kind}
+
+        inputs = {
+            "config": asdict(self.recipe.queries),
+            "gate": [self.recipe.gate.held_out, self.recipe.gate.at_most, self.recipe.gate.at_least],
+            "seed": self.recipe.seed,
+            "steps": [self.recipe.dense.max_steps, self.recipe.dense.batch_size, self.recipe.minutes],
+            "clean": self.clean.files,
+            "vectors": self.base_vectors.files,
+            "language": self.language,
+        }
+        return self.work.run("queries", inputs, make, keep_started=True)
+
+    @cached_property
+    def split(self) -> Split:
+        """The questions to train on and those to compare the models on."""
+        folder = self.questions.folder
+        return Split(read_questions(folder / QUESTIONS), read_questions(folder / HELD_OUT))
+
+    @cached_property
+    def pretrained(self) -> Stage | None:
+        """Leaves the model after training on the bare corpus; None where none was asked for."""
+        config = self.recipe.pretrain
+        if config.objective is None:
+            return None
+        from finetune.pretraining import pretrain
+
+        seconds = config.share * self.seconds_left()
+
+        def make(folder: Path) -> dict[str, Any]:
+            model = load_model(self.model_name)
+            texts = [document.text for document in self.texts]
+            facts: dict[str, Any] = pretrain(model, texts, config, seconds, self.recipe.seed, self.progress)
+            self.loaded(model).encoder.save(folder / MODEL)
+            return facts
+
+        inputs = {
+            "config": asdict(config),
+            "seed": self.recipe.seed,
+            "documents": self.clean.files[DOCUMENTS],
+            "model": identity(self.base),
+            "minutes": None if config.max_steps else self.recipe.minutes,
+        }
+        return self.work.run("pretrain", inputs, make)
+
+    @cached_property
+    def start(self) -> Loaded:
+        """The model that contrastive training starts from."""
+        return self.base if self.pretrained is None else self.fresh_start()
+
+    def fresh_start(self) -> Loaded:
+        """The model that contrastive training starts from, loaded again, to be changed in place."""
+        return self.loaded(
+            load_model(self.model_name if self.pretrained is None else str(self.pretrained.folder / MODEL))
+        )
+
+    @cached_property
+    def start_identity(self) -> Any:
+        """What tells the model that contrastive training starts from, from others."""
+        return identity(self.base) if self.pretrained is None else self.pretrained.files
+
+    @cached_property
+    def negatives(self) -> Stage:
+        """Leaves hard negatives of the questions to train on."""
+        from finetune.negatives import mine_negatives
+
+        def make(folder: Path) -> dict[str, Any]:
+            if not (self.recipe.negatives.count and (self.recipe.dense.negatives or self.recipe.labels.teacher)):
+                write_mapping(folder / "negatives.json", {})
+                return {"negatives": 0}
+            mined = mine_negatives(self._pool(), self.recipe.negatives, self.recipe.seed)
+            found: dict[str, list[str]] = {}
+            for question, each in zip(self.split.train, mined, strict=True):
+                known = [name for name in question.negatives if name not in question.positives]
+                rows = [self.texts[row].doc_id for row in each.rows.tolist()]
+                found[question.query_id] = list(dict.fromkeys([*known, *rows]))
+            write_mapping(folder / "negatives.json", found)
+            return {"negatives": sum(map(len, found.values()))}
+
+        inputs = {
+            "config": asdict(self.recipe.negatives),
+            "wanted": bool(self.recipe.dense.negatives or self.recipe.labels.teacher),
+            "seed": self.recipe.seed,
+            "questions": self.questions.files[QUESTIONS],
+            "documents": self.clean.files[DOCUMENTS],
+            "model": self.start_identity,
+            "language": self.language,
+        }
+        return self.work.run("negatives", inputs, make)
+
+    @cached_property
+    def labels(self) -> Stage:
+        """Leaves soft labels of each question's positive and negatives."""
+        from finetune.labelling import soft_labels
+
+        def make(folder: Path) -> dict[str, Any]:
+            negatives = read_mapping(self.negatives.folder / "negatives.json")
+            labels = soft_labels(
+                self.split.train, self.texts, negatives, self.recipe.labels, self.work.cache, self.progress
+            )
+            write_mapping(folder / "labels.json", labels)
+            return {"questions": len(labels)}
+
+        inputs = {
+            "config": asdict(self.recipe.labels),
+            "questions": self.questions.files[QUESTIONS],
+            "documents": self.clean.files[DOCUMENTS],
+            "negatives": self.negatives.files,
+        }
+        return self.work.run("labels", inputs, make)
+
+    def _pool(self) -> Pool:
+        from finetune.negatives import Pool
+
+        texts = [question.text for question in self.split.train]
+        vectors = (
+            self.document_vectors
+            if self.pretrained is None
+            else self.start.encoder.encode_documents([document.text for document in self.texts], self.progress)
+        )
+        return Pool(self.texts, self.split.train, vectors, self.start.encoder.encode_queries(texts), self.language)
+
+    @cached_property
+    def document_vectors(self) -> FloatArray:
+        """The documents' vectors from the base model. *Shape:* (n_documents, dimension), float32."""
+        vectors: FloatArray = np.load(self.base_vectors.folder / VECTORS)
+        return vectors
+
+    @cached_property
+    def remembering_base(self) -> RememberingEncoder:
+        """The base model, knowing the documents' vectors."""
+        encoder = RememberingEncoder(self.base.encoder)
+        encoder.remember([document.text for document in self.texts], self.document_vectors)
+        return encoder
+
+    def loaded(self, model: SentenceTransformer) -> Loaded:
+        """A model with its encoder, which has the base model's name and prompts."""
+        from hybridret.dense.encoder import TransformerEncoder
+
+        prompts = choose_prompts(self.model_name, dict(model.prompts), self.task)  # type: ignore[arg-type]
+        return Loaded(model, TransformerEncoder(model, self.model_name, prompts))
+
+    def _usable(self) -> int:
+        """How many questions the time may at most allow to train on; no work is done for others."""
+        dense = self.recipe.dense
+        if dense.max_steps:
+            return max(_ROOM * dense.max_steps * dense.batch_size, dense.batch_size)
+        each = float(self.base_vectors.facts["encoding"]) / len(self.texts)
+        return max(int(_ROOM * 60 * self.recipe.minutes / (_PAIR_COST * each)), _ROOM * dense.batch_size)
+
+    def seconds_left(self) -> float:
+        """Time for training: what the other stages leave of the whole, but at least a fifth of it."""
+        whole = 60 * self.recipe.minutes
+        encoding = float(self.base_vectors.facts["encoding"])
+        left = whole - self.work.spent - _RESERVED_ENCODINGS * encoding - _RESERVED_SECONDS
+        return max(left, _LEAST_TRAINING * whole)
+
+
+def identity(loaded: Loaded) -> str:
+    """SHA-256 of a model's weights and prompts."""
+    found = hashlib.sha256(repr(loaded.encoder.prompts).encode())
+    for name, value in loaded.model.state_dict().items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

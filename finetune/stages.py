@@ -1,0 +1,177 @@
+"""The stages of training, deciding and indexing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from finetune.encoding import RememberingEncoder
+from finetune.preparing import DOCUMENTS, MODEL, QUESTIONS, Loaded, Preparation, identity
+from finetune.splitting import held_out_exam
+from finetune.workfolder import Stage, read_mapping, write_mapping
+from hybridret.models import load_model
+
+LOG, DECISION = "log.json", "decision.json"
+_NARROWED = 10
+
+
+class Run(Preparation):
+    """One fine-tuning run, from documents to a bundle; see ``Preparation`` for its arguments."""
+
+    @cached_property
+    def dense(self) -> Stage:
+        """Leaves the trained model and the trainer's log."""
+        from finetune.labelling import denoised
+
+        config = self.recipe.dense
+        negatives = read_mapping(self.negatives.folder / "negatives.json")
+        labels = read_mapping(self.labels.folder / "labels.json")
+
+        def make(folder: Path) -> dict[str, Any]:
+            from finetune.dense.train import train_dense
+            from finetune.negatives.ance import AnceRefresh
+
+            start = time.monotonic()
+            begun = self.fresh_start()
+            prompts = begun.encoder.prompts
+
+            def refresher(table: Any, trained: Any) -> Any:
+                mining, every, seed = self.recipe.negatives, config.ance_every, self.recipe.seed
+                return AnceRefresh(table, trained, self.texts, prompts, mining, every, seed, config.precision)
+
+            trained = train_dense(
+                begun.model,
+                self.texts,
+                self.split.train,
+                config,
+                folder,
+                prompts=prompts,
+                seconds=self.seconds_left(),
+                seed=self.recipe.seed,
+                negatives=denoised(negatives, labels, self.split.train, self.recipe.negatives.denoise),
+                teacher=labels,
+                refresher=refresher,
+                progress=self.progress,
+            )
+            if self.work.alone:
+                self.loaded(begun.model).encoder.save(folder / MODEL)
+                write_mapping(folder / LOG, {"history": trained.history})
+            facts = {"steps": trained.steps, "planned": trained.planned, "notes": trained.notes}
+            return {**facts, "seconds": max(trained.seconds, time.monotonic() - start)}
+
+        inputs = {
+            "config": asdict(config),
+            "ance": asdict(self.recipe.negatives) if config.ance_every else None,
+            "denoise": self.recipe.negatives.denoise,
+            "seed": self.recipe.seed,
+            "minutes": None if config.max_steps else self.recipe.minutes,
+            "questions": self.questions.files[QUESTIONS],
+            "documents": self.clean.files[DOCUMENTS],
+            "negatives": self.negatives.files,
+            "labels": self.labels.files,
+            "model": self.start_identity,
+        }
+        return self.work.run("dense", inputs, make, together=True, keep_started=True)
+
+    @cached_property
+    def gate(self) -> Stage:
+        """Leaves the decision and, where a merge is shipped, its weights."""
+
+        def make(folder: Path) -> dict[str, Any]:
+            decision = self._decide(folder)
+            write_mapping(folder / DECISION, decision)
+            return {"decision": decision}
+
+        inputs = {
+            "config": asdict(self.recipe.gate),
+            "questions": self.questions.files,
+            "documents": self.clean.files[DOCUMENTS],
+            "base": identity(self.base),
+            "dense": self.dense.files,
+        }
+        return self.work.run("gate", inputs, make)
+
+    @cached_property
+    def trained(self) -> RememberingEncoder:
+        """The trained model."""
+        return RememberingEncoder(self.loaded(load_model(str(self.dense.folder / MODEL))).encoder)
+
+    @cached_property
+    def _candidates(self) -> dict[float, RememberingEncoder]:
+        """Models that were asked about the whole corpus, by their share of new weights."""
+        return {}
+
+    @cached_property
+    def shipped(self) -> RememberingEncoder:
+        """The model that the gate lets pass."""
+        ratio = self.gate.facts["decision"]["ratio"]
+        if ratio in self._candidates:
+            return self._candidates[ratio]
+        if ratio == 0.0:
+            return self.remembering_base
+        if ratio == 1.0:
+            return self.trained
+        return RememberingEncoder(self.loaded(load_model(str(self.gate.folder / MODEL))).encoder)
+
+    def index(self, output: Path) -> Stage:
+        """Builds the bundle: all documents as given, encoded with the shipped model, codebooks fitted to them."""
+        from hybridret.config import Config
+        from hybridret.hybrid import HybridIndex
+        from hybridret.store.bundle import DATABASE
+
+        def make(folder: Path) -> dict[str, Any]:
+            config = Config(language=self.language, seed=self.recipe.seed)
+            built = HybridIndex.build(self.documents, self.shipped, config, output, self.progress)
+            return {"info": built.info()}
+
+        inputs = {
+            "given": self.clean.facts["given"],
+            "gate": self.gate.files,
+            "dense": self.dense.files,
+            "language": self.language,
+            "seed": self.recipe.seed,
+            "output": str(output.resolve()),
+        }
+        return self.work.run("index", inputs, make, redo=not (output / DATABASE).is_file())
+
+    def _decide(self, folder: Path) -> dict[str, Any]:
+        """Compares the models; writes the weights of a merge that is shipped."""
+        from finetune.gate import decide, general_exam, measure
+        from finetune.gate.exam import narrowed
+        from finetune.gate.merge import merged
+
+        config, base = self.recipe.gate, self.remembering_base
+        most = 1.0 if self.questions.facts["kind"] == "labelled" else config.unproven
+        exam = held_out_exam(self.texts, self.split.held_out)
+        general = None if config.general_drop is None else general_exam(self.documents)
+        old, old_general = measure(base, exam), None if general is None else measure(base, general)
+        smaller: list[Any] = []
+        new_model = load_model(str(self.dense.folder / MODEL))
+
+        def merge(ratio: float) -> Loaded:
+            return self.loaded(merged(self.base.model, new_model, ratio))
+
+        def ask(ratio: float) -> Any:
+            if ratio == most:
+                new = self.trained if ratio == 1.0 else RememberingEncoder(merge(ratio).encoder)
+                self._candidates[ratio] = new
+                return old, measure(new, exam, self.progress), None if general is None else measure(new, general)
+            if not smaller:
+                smaller.append(narrowed(exam, [base, self._candidates[most]], _NARROWED))
+                smaller.append(measure(base, smaller[0]))
+            candidate = RememberingEncoder(merge(ratio).encoder)
+            values = measure(candidate, smaller[0], self.progress)
+            return smaller[1], values, None if general is None else measure(candidate, general)
+
+        decision = decide(old, old_general, ask, config, most)
+        if 0.0 < decision.ratio < 1.0:
+            merge(decision.ratio).encoder.save(folder / MODEL)
+        return {
+            **decision.to_json(),
+            "sentence": decision.sentence(),
+            "held_out": self.questions.facts["kind"],
+            "general": None if general is None else general.name,
+        }

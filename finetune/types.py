@@ -1,0 +1,55 @@
+"""Records and protocols that the stages of a fine-tuning recipe exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from hybridret.types import Document, Progress
+
+
+class Question(NamedTuple):
+    """A query with what answers it, labelled or made.
+
+    Attributes:
+        query_id: Unique among a recipe's questions; made ones start with their maker's name.
+        text: The query as a user would ask it, without a prompt.
+        positives: Ids of documents that answer it; at least one.
+        negatives: Ids of documents known not to answer it.
+        answer: A written answer, where there is one.
+        source: ``labels`` or the name of the maker.
+        task: Batches hold questions of one task only.
+        positive_text: Stands in for the first positive's text in training, for example without the sentence that became
+            the query; None: the document as it is.
+    """
+
+    query_id: str
+    text: str
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
+    answer: str | None = None
+    source: str = "labels"
+    task: str = "retrieval"
+    positive_text: str | None = None
+
+
+class QueryMaker(Protocol):
+    """Makes questions from documents."""
+
+    name: str
+
+    def __call__(
+        self, documents: Sequence[Document], n: int, seed: int, progress: Progress | None = None
+    ) -> Iterator[Question]:
+        """Makes up to ``n`` questions; the same ones for the same documents, number and seed."""
+
+
+class Teacher(Protocol):
+    """Gives soft labels: how well each passage answers a question."""
+
+    name: str
+
+    def score(
+        self, questions: Sequence[str], passages: Sequence[Sequence[str]], answers: Sequence[str | None]
+    ) -> list[list[float]]:
+        """Scores each question's passages; higher is better. One list a question, one score a passage."""

@@ -1,0 +1,225 @@
+"""The command, in this process and in its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from finetune.formats import read_questions
+from hybridret import HybridRetriever
+from hybridret.cli import app, main
+from hybridret.data.readers import read_corpus
+
+ROOT = Path(__file__).parents[3]
+
+
+class Result(NamedTuple):
+    """How the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def entry() -> EntryPoint:
+    """The command as pyproject.toml announces it."""
+    commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["hybridret.commands"]
+    return EntryPoint("finetune", commands["finetune"], "hybridret.commands")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    def run(*arguments: str | Path) -> Result:
+        registered = list(app.registered_commands)
+        monkeypatch.setattr("hybridret.cli.entry_points", lambda group: [entry()])
+        monkeypatch.setattr(sys, "argv", ["hybridret", "finetune", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        finally:
+            app.registered_commands = registered
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+def labels(domain: Any) -> list[str | Path]:
+    return ["--queries", domain.folder / "queries.jsonl", "--qrels", domain.folder / "qrels" / "train.tsv"]
+
+
+def test_with_labels(command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path) -> None:
+    options = ["--recipe", domain.recipe, "--model", tiny_model, "--dense-max-steps", "3", "--queries-count", "0"]
+    done = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options, "--json")
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    assert report["steps"] == 3
+    assert report["questions"]["kind"] == "labelled"
+    assert report["questions"]["held_out"] == 30
+    assert set(report["questions"]["train"]) == {"labels", "titles", "sentences"} or report["questions"]["train"]
+    assert report["documents"] == 40
+    assert report["decision"]["shipped"] in {"base", "merge", "new"}
+    assert list(report["stages"]) == ["clean", "vectors", "queries", "negatives", "labels", "dense", "gate", "index"]
+    assert "training" in done.err
+    work = tmp_path / "b.work"
+    assert json.loads((work / "gate" / "decision.json").read_text())["ratio"] == report["decision"]["ratio"]
+    assert json.loads((work / "report.json").read_text()) == report
+    found = HybridRetriever.load(tmp_path / "b").search(["red lamp"], 3)[0]
+    assert len(found) == 3
+    again = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options, "--json", "--resume")
+    assert again.code == 0, again.err
+    assert [name for name, facts in json.loads(again.out)["stages"].items() if not facts["skipped"]] == []
+
+
+def test_without_labels_and_as_tables(
+    command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    options = ["--recipe", domain.recipe, "--model", tiny_model, "--dense-max-steps", "2"]
+    done = command(domain.folder / "corpus.jsonl", "-o", tmp_path / "b", *options)
+    assert done.code == 0, done.err
+    assert "held-out questions (made)" in done.out
+    assert "nDCG@10 before" in done.out
+    assert "model is" in done.out or "is shipped" in done.out
+    assert "Trained 2 steps; 40 documents" in " ".join(done.out.split())
+
+
+def test_queries_without_a_row_are_ignored(domain: Any) -> None:
+    documents = read_corpus(str(domain.folder))
+    found = read_questions(domain.folder / "queries.jsonl", domain.folder / "qrels" / "train.tsv", documents=documents)
+    assert len(found.questions) == 80
+    assert "loose" not in {question.query_id for question in found.questions}
+
+
+def test_help_tells_every_setting(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    done = command("--help")
+    assert done.code == 0
+    for words in (
+        "--dense-learning-rate",
+        "Peak of the learning rate.",
+        "Stage gate",
+        "--negatives-sources",
+        "--minutes",
+    ):
+        assert words in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["NOWHERE", "-o", "NEW"], "there is no corpus"),
+        (["EMPTY", "-o", "NEW"], "holds no documents"),
+        (["ONE", "-o", "NEW"], "training needs at least two documents that differ"),
+        (["ALIKE", "-o", "NEW"], "training needs at least two documents that differ"),
+        (["CORPUS", "-o", "OCCUPIED"], "is not a bundle; it is left as it is"),
+        (["CORPUS", "-o", "NEW", "--work", "OCCUPIED"], "is no work folder of fine-tuning; it is left as it is"),
+        (["CORPUS", "-o", "NEW", "--qrels", "CORPUS"], "--qrels needs --queries"),
+        (["CORPUS", "-o", "NEW", "--dense-schedule", "stairs"], "must be one of cosine, linear"),
+        (["CORPUS", "-o", "NEW", "--dense-batch-size", "[1"], "is not a value"),
+        (["CORPUS", "-o", "NEW", "--recipe", "NOWHERE"], "cannot be read"),
+        (["CORPUS", "-o", "NEW", "--minutes", "0"], "minutes must be a number above 0"),
+        (["CORPUS", "-o", "NEW", "--model", "NOWHERE"], "there is no model folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    command: Callable[..., Result],
+    domain: Any,
+    tiny_model: Path,
+    tmp_path: Path,
+    write_jsonl: Callable[..., Path],
+    arguments: list[str],
+    words: str,
+) -> None:
+    (tmp_path / "OCCUPIED").mkdir()
+    (tmp_path / "OCCUPIED" / "thesis.txt").touch()
+    places = {
+        "CORPUS": domain.folder,
+        "EMPTY": write_jsonl(tmp_path / "empty.jsonl"),
+        "ONE": write_jsonl(tmp_path / "one.jsonl", {"_id": "a", "text": "the only document that there is"}),
+        "ALIKE": write_jsonl(
+            tmp_path / "alike.jsonl", *({"_id": str(at), "text": "always the same"} for at in range(9))
+        ),
+        **{name: tmp_path / name for name in ("NOWHERE", "NEW", "OCCUPIED")},
+    }
+    done = command(
+        *(places.get(each, each) for each in arguments), *([] if "--model" in arguments else ["--model", tiny_model])
+    )
+    assert done.code == 2, done
+    assert done.out == ""
+    (line,) = [line for line in done.err.splitlines() if line.startswith("hybridret: ")]
+    assert words in line
+    assert not (tmp_path / "NEW").exists()
+    assert [path.name for path in (tmp_path / "OCCUPIED").iterdir()] == ["thesis.txt"]
+
+
+def test_a_question_whose_positive_is_not_there_is_dropped_not_trained_on(
+    command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    rows = [f"q{at}-0\tgone{at}\t1" for at in range(40)]
+    (domain.folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(rows) + "\n")
+    options = ["--recipe", domain.recipe, "--model", tiny_model, "--dense-max-steps", "2", "--json"]
+    done = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options)
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    assert "labels" not in report["questions"]["train"]
+    assert report["cleaning"]
+
+
+def test_a_positive_that_is_a_negative_is_no_negative(
+    command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path, write_jsonl: Callable[..., Path]
+) -> None:
+    texts = {document.doc_id: document.text for document in read_corpus(str(domain.folder))}
+    records = [
+        {"query": f"which hall is {at}", "pos": [texts[f"d{at}"]], "neg": [texts[f"d{at}"], texts[f"d{(at + 1) % 40}"]]}
+        for at in range(40)
+    ]
+    path = write_jsonl(tmp_path / "flag.jsonl", *records)
+    options = [
+        "--recipe",
+        domain.recipe,
+        "--model",
+        tiny_model,
+        "--dense-max-steps",
+        "2",
+        "--dense-negatives",
+        "1",
+        "--json",
+    ]
+    done = command(domain.folder, "-o", tmp_path / "b", "--queries", path, *options)
+    assert done.code == 0, done.err
+    negatives = json.loads((tmp_path / "b.work" / "negatives" / "negatives.json").read_text())
+    questions = [
+        json.loads(line) for line in (tmp_path / "b.work" / "queries" / "questions.jsonl").read_text().splitlines()
+    ]
+    for question in questions:
+        assert not set(question["positives"]) & set(negatives[question["query_id"]])
+    assert any("positive and a negative" in line for line in done.err.splitlines())
+
+
+def test_the_work_of_another_program_and_of_a_damaged_stage(
+    command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    options = ["--recipe", domain.recipe, "--model", tiny_model, "--dense-max-steps", "2", "--json"]
+    assert command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options).code == 0
+    (tmp_path / "b.work" / "negatives" / "negatives.json").write_text("{}")
+    shutil.rmtree(tmp_path / "b")
+    again = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options, "--resume")
+    assert again.code == 0, again.err
+    ran = [name for name, facts in json.loads(again.out)["stages"].items() if not facts["skipped"]]
+    assert ran == ["negatives", "index"], "a damaged artefact is made again; what depends on it is the same"
+    assert len(HybridRetriever.load(tmp_path / "b").search(["red lamp"], 3)[0]) == 3
