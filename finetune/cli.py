@@ -57,7 +57,7 @@ def finetune(
     from finetune.pipeline import finetune as run
     from hybridret.data.readers import find_source, read_corpus
     from hybridret.display import progress_bars
-    from hybridret.store.bundle import check_target
+    from hybridret.store.folders import check_target
 
     chosen = _recipe(recipe, minutes, seed, stages)
     check_target(output)

@@ -14,7 +14,7 @@ from finetune.types import Question
 from finetune.workfolder import Stage, WorkFolder, write_mapping
 from hybridret.errors import InputError
 from hybridret.models import DEFAULT_MODEL
-from hybridret.store.bundle import check_target
+from hybridret.store.folders import check_target
 from hybridret.types import Document, Progress
 
 

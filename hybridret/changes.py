@@ -20,7 +20,7 @@ from hybridret.store import Bundle, DocumentStore, State
 from hybridret.store.bundle import DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import new_folder
-from hybridret.store.seal import SEALED_UP_TO, broken_seal, seal_file, seal_image
+from hybridret.store.seal import SEALED_UP_TO, break_seal, broken_seal, seal_file, seal_store
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
 
 
@@ -186,6 +186,8 @@ class Changes:
                     after = replace(after, number=before.number + 1)
                     if self.bundle is None:
                         stack.enter_context(self.store.transaction())
+                    if self.bundle is not None:
+                        break_seal(self.bundle.folder)
                     self.store.delete(gone.values(), after.number)
                     self.store.insert(before.next_key, added, cut)
                     if compacts or after.is_worth_compacting:
@@ -196,6 +198,8 @@ class Changes:
                     self.store.state = committed.state.as_json()
             except BaseException:
                 self._remove_unnamed(written)
+                if self.bundle is not None:
+                    seal_store(self.bundle, self.store)
                 raise
             self._committed = committed
             self._tidy(compacts)
@@ -242,8 +246,7 @@ class Changes:
                 self.store.vacuum()
         with suppress(BundleError, OSError):
             self._remove_unnamed(self.bundle.array_files())
-            if self.bundle.database.stat().st_size <= SEALED_UP_TO:
-                seal_image(self.bundle.folder, self.store.image())
+        seal_store(self.bundle, self.store)
 
     def save(self, path: Path, encoder: Callable[[], Encoder]) -> None:
         """Writes the whole index as a bundle, replacing one that lies there, at once or not at all.

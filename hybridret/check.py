@@ -16,7 +16,7 @@ from hybridret.generative import DocidRetriever
 from hybridret.persistence import read_generation
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
 from hybridret.store.bundle import changed_files, names_of, sync, write_arrays
-from hybridret.store.seal import broken_seal, seal_image
+from hybridret.store.seal import break_seal, broken_seal, seal_store
 from hybridret.types import Arrays
 
 _SEAL = "seal"
@@ -102,6 +102,7 @@ def repair_bundle(path: Path) -> list[str]:
     store = DocumentStore.open(bundle.database)
     try:
         with store.transaction():
+            break_seal(path)
             state = State.from_json(store.state, str(path))
             rebuilt = {part: _rebuilt(part, bundle, store, state) for part in broken if part != _SEAL}
             old = [file.name for part in rebuilt for file in state.files[part]]
@@ -110,7 +111,7 @@ def repair_bundle(path: Path) -> list[str]:
             store.state = replace(state, generation=state.generation + 1, files=files).as_json()
         bundle.remove(old)
         store.vacuum()
-        seal_image(path, store.image())
+        seal_store(bundle, store)
     finally:
         store.close()
     return broken

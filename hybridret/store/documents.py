@@ -77,11 +77,14 @@ class DocumentStore:
         address = f"{file.resolve().as_uri()}?mode=rw"
         try:
             connection = _connect(address, timeout)
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute("BEGIN")
             schema = _schema_of(connection)
-            pages, page_bytes = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+            version, pages, page_bytes = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("user_version", "page_count", "page_size")
             )
+            n_bytes = file.stat().st_size
+            connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise BundleError(f"{file} cannot be read: {error}") from error
         if version > SCHEMA_VERSION:
@@ -90,7 +93,7 @@ class DocumentStore:
             )
         if version and version < SCHEMA_VERSION and {"documents", "state"} <= {name for _, name, _ in schema}:
             raise BundleError(f"{file} was written by an older hybridret; index the corpus again")
-        if file.stat().st_size != pages * page_bytes:
+        if n_bytes < pages * page_bytes or n_bytes % page_bytes:
             raise BundleError(f"{file} is damaged: its size is not what it says")
         if version != SCHEMA_VERSION or schema != _schema_of(_new_database(":memory:")):
             raise BundleError(f"{file} is not the database of a hybridret bundle")
@@ -111,8 +114,11 @@ class DocumentStore:
         self._writer.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, waits: bool = True) -> Iterator[None]:
         """Holds the write lock; what is written inside becomes durable at its end, or not at all on an error.
+
+        Args:
+            waits: Whether to wait for another process that holds the lock, up to the timeout.
 
         Raises:
             BundleError: Another process held the lock for longer than the timeout, or the disk is full.
@@ -121,7 +127,7 @@ class DocumentStore:
             self._writing_thread = get_ident()
             try:
                 with self.reading() as connection:
-                    connection.execute("BEGIN IMMEDIATE")
+                    _begin(connection, waits)
                     try:
                         yield
                         connection.execute("COMMIT")
@@ -315,10 +321,11 @@ class DocumentStore:
     def image(self) -> bytes | None:
         """The database file's bytes as the last commit left them; None where this Python's sqlite3 cannot tell.
 
-        Opening and closing the file itself would drop the process's locks on it.
+        Opening and closing the file itself would drop the process's locks on it, and the connection that writes may
+        remember pages that it left out of the file.
         """
-        with self.reading() as connection:
-            return connection.serialize() if hasattr(connection, "serialize") else None
+        with self.reading(), self._lock:
+            return self._reader.serialize() if hasattr(self._reader, "serialize") else None
 
     def faults(self) -> list[str]:
         """What is wrong with the database: its structure, its indexes, the checksum of each document."""
@@ -393,6 +400,17 @@ def _connect(address: str, timeout: float) -> sqlite3.Connection:
     for setting in ("synchronous = EXTRA", "trusted_schema = OFF", "cell_size_check = ON"):
         connection.execute(f"PRAGMA {setting}")
     return connection
+
+
+def _begin(connection: sqlite3.Connection, waits: bool) -> None:
+    """Takes the write lock, at once or not at all where it shall not wait."""
+    timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    if not waits:
+        connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
 def _new_database(address: str) -> sqlite3.Connection:

@@ -1,7 +1,8 @@
 """A checksum of the database file beside it, so that a flipped byte is found also where SQLite keeps nothing.
 
-The seal holds for one value of the database's change counter. A crash between a commit and the writing of its seal
-leaves a seal of the state before, which then says nothing; every document and the state have checksums of their own.
+The seal holds for one value of the database's change counter. A change removes it before it writes to the database:
+SQLite does not put back what lay in the free pages that an interrupted change used, so that a seal of the state before
+would call the database damaged. Where a crash leaves no seal, every document and the state have checksums of their own.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from hybridret.errors import BundleError
-from hybridret.store.bundle import file_digest
+from hybridret.store.bundle import Bundle, file_digest
+from hybridret.store.documents import DocumentStore
 
 SEAL = "hybridret.sqlite.seal"
 SEALED_UP_TO = 16 << 20
@@ -23,10 +25,30 @@ _COUNTER, _VERSION_VALID_FOR = slice(24, 28), slice(92, 96)
 """Where SQLite's file format 1.3.7 and 1.3.18 keep the change counter and its copy."""
 
 
-def seal_image(folder: Path, image: bytes | None) -> None:
-    """Writes the seal of a database's bytes; a large database, or one whose bytes are not known, gets none."""
-    if image is not None and len(image) <= SEALED_UP_TO:
-        _write(folder, image[_COUNTER], hashlib.sha256(image).hexdigest())
+def break_seal(folder: Path) -> None:
+    """Removes the seal; to be called in a transaction, before anything is written.
+
+    Raises:
+        BundleError: It cannot be removed.
+    """
+    try:
+        (folder / SEAL).unlink(missing_ok=True)
+    except OSError as error:
+        raise BundleError(f"{folder / SEAL} cannot be removed: {error.strerror}") from error
+
+
+def seal_store(bundle: Bundle, store: DocumentStore) -> None:
+    """Writes the seal of a bundle's open database, with the write lock held: so it is never one of an earlier state.
+
+    A large database gets none, nor does one that another process is changing, which then writes its own, or one in
+    whose place another bundle lies. Where it cannot be written there is none.
+    """
+    with suppress(BundleError, OSError):
+        if bundle.database.stat().st_size <= SEALED_UP_TO:
+            with store.transaction(waits=False):
+                image = store.image()
+                if image is not None and bundle.is_in_place():
+                    _write(bundle.folder, image[_COUNTER], hashlib.sha256(image).hexdigest())
 
 
 def seal_file(folder: Path, database: Path) -> None:
@@ -63,8 +85,9 @@ def _encoded(counter: str, digest: str) -> str:
 
 def _write(folder: Path, counter: bytes, digest: str) -> None:
     """Writes the seal beside its place and renames it, so that there is always a whole one."""
-    beside = folder / f".{SEAL}-{uuid.uuid4().hex}"
+    beside = folder / f".{SEAL}.new"
     try:
+        beside.unlink(missing_ok=True)
         with beside.open("x", encoding="utf-8") as file:
             file.write(_encoded(counter.hex(), digest))
             file.flush()
