@@ -10,6 +10,7 @@ from finetune.queries import QueriesConfig, make_questions, round_trip
 from finetune.types import Question
 from hybridret.bm25.retriever import BM25Retriever
 from hybridret.bm25.tokenizer import Tokenizer
+from hybridret.errors import InputError
 from hybridret.types import Document, Encoder, Progress, Queries
 
 ENOUGH_LABELS = 300
@@ -36,10 +37,21 @@ def made_questions(
         language: Of the bm25 stemmer, for the filter.
         cache: Where made questions are kept.
         progress: Told how far the work is.
+
+    Returns:
+        The questions; none where the documents give none but there are labelled ones.
+
+    Raises:
+        InputError: The documents give none, and there are no labelled ones.
     """
     if n_labelled >= ENOUGH_LABELS and not config.count:
         return []
-    made = make_questions(documents, config, seed, cache, progress)
+    try:
+        made = make_questions(documents, config, seed, cache, progress)
+    except InputError:
+        if not n_labelled:
+            raise
+        return []
     if not config.round_trip:
         return made
     return round_trip(made, _Search(documents, encoder, language), config.round_trip, progress)

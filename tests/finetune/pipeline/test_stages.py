@@ -149,3 +149,14 @@ def test_a_model_without_a_transformer_is_refused(tmp_path: Path, run_python: Ca
     documents = [Document(str(at), f"text number {at} of many", {}) for at in range(5)]
     with pytest.raises(InputError, match="static embeddings; contrastive training needs a transformer"):
         finetune(documents, tmp_path / "b", model=str(tmp_path / "static"))
+
+
+def test_documents_that_give_no_question_do_not_stop_a_run_with_labels(tiny_encoder: Any) -> None:
+    from finetune.made import made_questions
+    from finetune.queries import QueriesConfig
+
+    documents = [Document(str(at), "·" * (at + 1), {}) for at in range(5)]
+    arguments = (QueriesConfig(makers={"titles": 1.0}), tiny_encoder, 0, "english")
+    assert made_questions(documents, 20, *arguments) == []
+    with pytest.raises(InputError, match="no question could be made of 5 documents"):
+        made_questions(documents, 0, *arguments)
