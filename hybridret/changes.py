@@ -186,7 +186,7 @@ class Changes:
                     after = replace(after, number=before.number + 1)
                     if self.bundle is None:
                         stack.enter_context(self.store.transaction())
-                    if self.bundle is not None:
+                    else:
                         break_seal(self.bundle.folder)
                     self.store.delete(gone.values(), after.number)
                     self.store.insert(before.next_key, added, cut)
@@ -279,12 +279,16 @@ class Changes:
     @contextmanager
     def _held_target(self, path: Path) -> Iterator[None]:
         """Keeps the writers of a bundle out that is about to be replaced; coming again, they find the new one."""
-        with ExitStack() as stack:
-            with suppress(BundleError):
-                store = DocumentStore.open(Bundle(path).database, self._lock_timeout)
-                stack.callback(store.close)
-                stack.enter_context(store.transaction())
+        try:
+            store = DocumentStore.open(Bundle(path).database, self._lock_timeout)
+        except BundleError:
             yield
+            return
+        try:
+            with store.transaction():
+                yield
+        finally:
+            store.close()
 
     def bundled_encoder(self) -> Encoder:
         """Loads the encoder that the bundle holds.

@@ -38,10 +38,14 @@ class _Known(NamedTuple):
 
 
 class FilterCache:
-    """Works out which rows a filter allows, by SQL for rows not seen before: metadata under a key never change."""
+    """Works out which rows a filter allows, by SQL for rows not seen before: metadata under a key never change.
+
+    What is known is of one store: a bundle that took another's place numbers its generations alike.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._store: DocumentStore | None = None
         self._known: OrderedDict[Condition, _Known] = OrderedDict()
 
     def allowed(self, filter: Filter | None, generation: Generation, store: DocumentStore) -> Allowed | None:
@@ -60,16 +64,19 @@ class FilterCache:
             return generation.living
         condition = compile_filter(filter)
         with self._lock:
+            if self._store is not store:
+                self._store, self._known = store, OrderedDict()
             known = self._known.get(condition)
         if known is None or known.epoch != generation.epoch or known.number > generation.number:
             known = _Known(generation.epoch, -1, np.zeros(0, dtype=np.bool_), Allowed(np.zeros(0, dtype=np.bool_)))
         if known.number != generation.number:
             known = _extended(known, condition, generation, store)
         with self._lock:
-            self._known[condition] = known
-            self._known.move_to_end(condition)
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            if self._store is store:
+                self._known[condition] = known
+                self._known.move_to_end(condition)
+                while len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
         return known.allowed if known.allowed.count < generation.n_rows else None
 
 

@@ -16,6 +16,7 @@ from hybridret.cli import main
 from hybridret.demo import Demo
 from hybridret.evaluation import SYSTEMS
 
+COMMANDS = {"search", "info", "evaluate", "index", "add", "delete", "compact", "check"}
 METRICS = {"nDCG@10", "Recall@1", "Recall@10", "Recall@100", "RR@10", "latency_ms_p50"}
 
 
@@ -202,9 +203,167 @@ def test_version_and_help(hybridret: Callable[..., Result]) -> None:
     assert hybridret("--version").out == f"{__version__}\n"
     shown = hybridret("--help")
     assert shown.code == 0
-    for command in ("demo", "index", "search", "info", "evaluate"):
+    for command in ("demo", "index", "search", "add", "delete", "compact", "check", "info", "evaluate"):
         assert command in shown.out
         assert hybridret(command, "--help").code == 0
+
+
+def ids_in(bundle: Path) -> set[str]:
+    return HybridRetriever.load(bundle).index.ids()
+
+
+def whole(bundle: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in bundle.iterdir() if path.is_file()}
+
+
+def test_add_puts_documents_of_a_corpus_beside_those_that_are_there(
+    hybridret: Callable[..., Result], bundle: Path, write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    corpus = write_jsonl(
+        tmp_path / "more.jsonl", {"_id": "zebra", "text": "zebras graze", "legs": 4}, {"_id": "ant", "text": "ants dig"}
+    )
+    added = hybridret("add", bundle, corpus)
+    assert (added.code, added.out) == (0, f"2 documents added, 5 in {bundle}\n")
+    found = hybridret("search", bundle, "zebras", "-k", "1", "--retrievers", "bm25", "--json").json["hits"]
+    assert [(hit["id"], hit["text"], hit["metadata"]) for hit in found] == [("zebra", "zebras graze", {"legs": 4})]
+    assert ids_in(bundle) == {"cat", "dog", "bee", "zebra", "ant"}
+    assert hybridret("check", bundle).code == 0
+
+
+def test_add_refuses_ids_that_are_present_and_adds_none_of_the_others(
+    hybridret: Callable[..., Result], bundle: Path, write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    corpus = write_jsonl(tmp_path / "more.jsonl", {"_id": "new", "text": "x"}, {"_id": "dog", "text": "puppies"})
+    before = whole(bundle)
+    assert_refused(hybridret("add", bundle, corpus), "'dog' is in the index already", "upsert")
+    assert whole(bundle) == before
+    replaced = hybridret("add", bundle, corpus, "--upsert")
+    assert (replaced.code, replaced.out) == (0, f"2 documents added, 4 in {bundle}\n")
+    found = hybridret("search", bundle, "puppies", "-k", "1", "--retrievers", "bm25", "--json").json["hits"]
+    assert [(hit["id"], hit["text"]) for hit in found] == [("dog", "puppies")]
+    assert ids_in(bundle) == {"cat", "dog", "bee", "new"}
+
+
+def test_delete_removes_ids_and_names_those_that_are_not_there(hybridret: Callable[..., Result], bundle: Path) -> None:
+    deleted = hybridret("delete", bundle, "cat", "nobody", "cat", "bee", "no one", "nobody")
+    assert (deleted.code, deleted.out) == (0, f"2 documents deleted, 1 in {bundle}\n")
+    assert deleted.err == "not present: nobody, no one\n"
+    assert ids_in(bundle) == {"dog"}
+    assert hybridret("search", bundle, "cats", "--json").json["hits"][0]["id"] == "dog"
+    before = whole(bundle)
+    again = hybridret("delete", bundle, "cat")
+    assert (again.code, again.out, again.err) == (0, f"0 documents deleted, 1 in {bundle}\n", "not present: cat\n")
+    assert whole(bundle) == before
+    last = hybridret("delete", bundle, "dog")
+    assert (last.code, last.out, last.err) == (0, f"1 documents deleted, 0 in {bundle}\n", "")
+    assert hybridret("search", bundle, "cats", "--json").json == {"query": "cats", "hits": []}
+
+
+def test_compact_drops_the_rows_of_deleted_documents(hybridret: Callable[..., Result], bundle: Path) -> None:
+    hybridret("delete", bundle, "cat")
+    assert hybridret("info", bundle, "--json").json["deleted_rows"] == 1
+    before = hybridret("search", bundle, "honey dogs", "--json").json
+    compacted = hybridret("compact", bundle)
+    assert (compacted.code, compacted.out) == (0, f"2 documents in {bundle}, none deleted\n")
+    facts = hybridret("info", bundle, "--json").json
+    assert (facts["documents"], facts["deleted_rows"]) == (2, 0)
+    after = hybridret("search", bundle, "honey dogs", "--json").json
+    assert [hit["id"] for hit in after["hits"]] == [hit["id"] for hit in before["hits"]]
+    assert hybridret("check", bundle).code == 0
+
+
+def test_check_of_a_sound_bundle_says_so(hybridret: Callable[..., Result], bundle: Path) -> None:
+    before = whole(bundle)
+    sound = hybridret("check", bundle)
+    assert (sound.code, sound.out, sound.err) == (0, "3 documents, 0 faults\n", "")
+    assert hybridret("check", bundle, "--json").json == {"documents": 3, "faults": [], "rebuilt": [], "leftovers": []}
+    repaired = hybridret("check", bundle, "--repair")
+    assert (repaired.code, repaired.out) == (0, "3 documents, 0 faults\n")
+    assert whole(bundle) == before
+
+
+def test_check_tells_leftovers_apart_from_faults(hybridret: Callable[..., Result], bundle: Path) -> None:
+    (bundle / "vectors.99.safetensors").touch()
+    result = hybridret("check", bundle)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines() == [
+        "left by an interrupted change, harmless: vectors.99.safetensors",
+        "3 documents, 0 faults",
+    ]
+    assert hybridret("check", bundle, "--json").json["leftovers"] == ["vectors.99.safetensors"]
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_check_names_each_damaged_file_says_what_can_be_rebuilt_and_exits_with_2(
+    hybridret: Callable[..., Result], bundle: Path
+) -> None:
+    (postings,), (vectors,) = bundle.glob("bm25.*"), bundle.glob("vectors.*")
+    weights = bundle / "dense" / "model.safetensors"
+    for path in (postings, vectors, weights):
+        damage(path)
+    result = hybridret("check", bundle)
+    assert result.code == 2
+    lines = result.out.splitlines()
+    assert lines[-1] == "3 documents, 3 faults"
+    verdicts = {path: [line for line in lines[:-1] if str(path) in line] for path in (postings, vectors, weights)}
+    assert verdicts[postings][0].endswith("(--repair rebuilds it)")
+    assert verdicts[vectors][0].endswith("(cannot be rebuilt)")
+    assert verdicts[weights][0].endswith("(cannot be rebuilt)")
+    assert [len(found) for found in verdicts.values()] == [1, 1, 1]
+    first = verdicts[vectors][0].removesuffix(" (cannot be rebuilt)")
+    assert result.err == f"hybridret: {bundle} is damaged: 3 faults, the first: {first}\n"
+
+
+def test_check_prints_json_also_where_there_are_faults(hybridret: Callable[..., Result], bundle: Path) -> None:
+    (postings,), (vectors,) = bundle.glob("bm25.*"), bundle.glob("vectors.*")
+    damage(postings)
+    damage(vectors)
+    result = hybridret("check", bundle, "--json")
+    assert result.code == 2
+    assert len(result.err.splitlines()) == 1
+    facts = json.loads(result.out)
+    assert (facts["documents"], facts["rebuilt"], facts["leftovers"]) == (3, [], [])
+    assert [(fault["part"], fault["repairable"]) for fault in facts["faults"]] == [("vectors", False), ("bm25", True)]
+    assert all(set(fault) == {"part", "message", "repairable"} for fault in facts["faults"])
+
+
+def test_repair_rebuilds_what_it_can_and_the_exit_code_tells_of_the_rest(
+    hybridret: Callable[..., Result], bundle: Path
+) -> None:
+    before = hybridret("search", bundle, "honey cats", "--json").json
+    (postings,), (trie,) = bundle.glob("bm25.*"), bundle.glob("trie.*")
+    damage(postings)
+    damage(trie)
+    repaired = hybridret("check", bundle, "--repair")
+    assert (repaired.code, repaired.out, repaired.err) == (0, "rebuilt: bm25, trie\n3 documents, 0 faults\n", "")
+    assert hybridret("search", bundle, "honey cats", "--json").json == before
+    (postings,) = bundle.glob("bm25.*")
+    damage(postings)
+    damage(bundle / "dense" / "model.safetensors")
+    partly = hybridret("check", bundle, "--repair", "--json")
+    assert partly.code == 2
+    facts = json.loads(partly.out)
+    assert facts["rebuilt"] == ["bm25"]
+    assert [(fault["part"], fault["repairable"]) for fault in facts["faults"]] == [("model", False)]
+    assert len(partly.err.splitlines()) == 1
+
+
+def test_a_damaged_database_is_one_fault_that_names_it(hybridret: Callable[..., Result], bundle: Path) -> None:
+    content = (bundle / "hybridret.sqlite").read_bytes()
+    (bundle / "hybridret.sqlite").write_bytes(content[: len(content) // 2])
+    for options in ([], ["--repair"]):
+        result = hybridret("check", bundle, *options, "--json")
+        assert result.code == 2
+        facts = json.loads(result.out)
+        assert (facts["documents"], facts["rebuilt"]) == (0, [])
+        assert [(fault["part"], fault["repairable"]) for fault in facts["faults"]] == [("documents", False)]
+        assert "hybridret.sqlite" in facts["faults"][0]["message"]
+    assert_refused(hybridret("compact", bundle), "hybridret.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +379,18 @@ def test_version_and_help(hybridret: Callable[..., Result]) -> None:
         (["search", "BUNDLE", "x", "--filter", '{"legs": "\\ud800"}'], ["filter"]),
         (["search", "NOWHERE", "x"], ["is not a hybridret bundle: it does not exist"]),
         (["info", "FOLDER"], ["is not a hybridret bundle: it has no hybridret.sqlite"]),
+        (["add", "NOWHERE", "CORPUS"], ["is not a hybridret bundle: it does not exist"]),
+        (["add", "BUNDLE", "NOWHERE"], ["there is no corpus"]),
+        (["add", "BUNDLE", "FOLDER"], ["neither corpus.jsonl nor"]),
+        (["add", "BUNDLE", "BROKEN"], ["broken.jsonl:2: not JSON"]),
+        (["add", "BUNDLE", "TWICE", "--upsert"], ["'a' is given twice"]),
+        (["add", "BUNDLE", "CORPUS"], ["is in the index already"]),
+        (["delete", "NOWHERE", "cat"], ["is not a hybridret bundle: it does not exist"]),
+        (["delete", "FOLDER", "cat"], ["it has no hybridret.sqlite"]),
+        (["compact", "NOWHERE"], ["is not a hybridret bundle: it does not exist"]),
+        (["check", "NOWHERE"], ["is not a hybridret bundle: it does not exist"]),
+        (["check", "BROKEN"], ["is not a hybridret bundle: it is a file"]),
+        (["check", "FOLDER", "--repair", "--json"], ["it has no hybridret.sqlite"]),
         (["evaluate", "BUNDLE", "NOWHERE"], ["has no split test"]),
         (["evaluate", "BUNDLE", "python-docs", "--split", "nope"], ["no split nope"]),
         (["index", "NOWHERE", "-o", "NEW"], ["there is no corpus"]),
@@ -234,7 +405,7 @@ def test_version_and_help(hybridret: Callable[..., Result]) -> None:
         (["index", "CORPUS", "-o", "NEW", "--model", "MODEL", "--language", "nope"], ["no stemmer for language"]),
         (["index", "BROKEN", "-o", "NEW"], ["broken.jsonl:2: not JSON"]),
     ],
-    ids=lambda value: " ".join(value) if value and value[0] in {"search", "info", "evaluate", "index"} else "",
+    ids=lambda value: " ".join(value) if value[0] in COMMANDS else "",
 )
 def test_bad_input_is_one_line_on_stderr_and_leaves_nothing_behind(
     hybridret: Callable[..., Result],
@@ -250,11 +421,13 @@ def test_bad_input_is_one_line_on_stderr_and_leaves_nothing_behind(
     (tmp_path / "OCCUPIED").mkdir()
     (tmp_path / "OCCUPIED" / "thesis.txt").touch()
     (tmp_path / "broken.jsonl").write_text('{"_id": "a", "text": "b"}\n{oops\n')
+    (tmp_path / "twice.jsonl").write_text('{"_id": "a", "text": "b"}\n{"_id": "a", "text": "c"}\n')
     places = {
         "BUNDLE": bundle,
         "CORPUS": beir_folder,
         "MODEL": tiny_model,
         "BROKEN": tmp_path / "broken.jsonl",
+        "TWICE": tmp_path / "twice.jsonl",
         **{name: tmp_path / name for name in ("NOWHERE", "FOLDER", "NEW", "OCCUPIED", "FILE/below")},
     }
     before = sorted(tmp_path.rglob("*"))
@@ -262,7 +435,21 @@ def test_bad_input_is_one_line_on_stderr_and_leaves_nothing_behind(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("arguments", [["search"], ["nonsense"], ["search", "b", "q", "-k", "many"], ["index", "c"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search"],
+        ["nonsense"],
+        ["search", "b", "q", "-k", "many"],
+        ["index", "c"],
+        ["add", "b"],
+        ["delete", "b"],
+        ["compact"],
+        ["check"],
+        ["check", "b", "--mend"],
+        ["add", "b", "c", "--replace"],
+    ],
+)
 def test_wrong_usage_exits_with_2_and_no_traceback(hybridret: Callable[..., Result], arguments: list[str]) -> None:
     result = hybridret(*arguments)
     assert result.code == 2

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hybridret import HybridRetriever
 from hybridret.allowed import Allowed
@@ -85,3 +88,132 @@ def test_what_is_derived_from_allowed_rows_is_made_once() -> None:
     assert len(made) == 1
     assert allowed.rows.tolist() == [0, 2, 3, 8]
     assert allowed.bitmap.tolist() == [0b1101, 0b1]
+
+
+def tenants(path: Path, embeddings: Any, of_a: set[int]) -> HybridRetriever:
+    """Six documents, those of the given numbers a's and the others b's."""
+    return HybridRetriever.from_texts(
+        [f"text {number}" for number in range(6)],
+        [{"tenant": "a" if number in of_a else "b"} for number in range(6)],
+        [f"d{number}" for number in range(6)],
+        path=path,
+        embedding_model=embeddings,
+        docid_levels=2,
+    )
+
+
+def found_of(retriever: HybridRetriever, tenant: str) -> set[str]:
+    return {hit.doc_id for hit in retriever.search(["text"], 9, {"tenant": tenant})[0]}
+
+
+def test_a_filter_of_a_replaced_bundle_is_not_taken_for_one_of_the_new(embeddings: Any, tmp_path: Path) -> None:
+    opened = tenants(tmp_path / "b", embeddings, {0, 1, 2})
+    assert found_of(opened, "a") == {"d0", "d1", "d2"}
+    other = tenants(tmp_path / "b", embeddings, {3, 4})
+    assert other.index._changes.generation.number == opened.index._changes.generation.number
+    assert found_of(opened, "a") == {"d3", "d4"}
+    assert found_of(opened, "b") == {"d0", "d1", "d2", "d5"}
+
+
+def test_whoever_still_searches_the_replaced_bundle_leaves_no_filter_of_it_behind(
+    embeddings: Any, tmp_path: Path
+) -> None:
+    old = tenants(tmp_path / "old", embeddings, {0, 1, 2}).index._changes
+    new = tenants(tmp_path / "new", embeddings, {3, 4}).index._changes
+    cache = FilterCache()
+    for _ in range(2):
+        for changes, rows in ((old, [0, 1, 2]), (new, [3, 4])):
+            allowed = cache.allowed({"tenant": "a"}, changes.generation, changes.store)
+            assert allowed is not None
+            assert allowed.rows.tolist() == rows
+
+
+def test_a_filter_that_is_known_asks_no_sql_also_where_the_store_has_moved_on(
+    retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, cache = retriever.index._changes, FilterCache()
+    old = changes.generation
+    known = cache.allowed(FLYING, old, changes.store)
+    asked = asked_keys(monkeypatch)
+    retriever.index.add([Document("bat", "bats fly", {"flies": True})])
+    assert cache.allowed(FLYING, old, changes.store) is known
+    assert asked == []
+    newer = cache.allowed(FLYING, changes.generation, changes.store)
+    assert newer is not None
+    assert (newer.count, asked) == (4, [1])
+    with pytest.raises(StaleError):
+        cache.allowed(FLYING, old, changes.store)
+
+
+def test_a_deletion_asks_for_no_metadata(retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch) -> None:
+    retriever.search(["bees"], 9, FLYING)
+    asked = asked_keys(monkeypatch)
+    retriever.index.delete(["owl", "cat"])
+    assert {hit.doc_id for hit in retriever.search(["bees"], 9, FLYING)[0]} == {"bird", "bee"}
+    assert sum(asked) == 0
+
+
+def test_a_filter_that_allows_every_living_row_still_hides_the_dead(retriever: HybridRetriever) -> None:
+    changes, cache = retriever.index._changes, FilterCache()
+    everyone: dict[str, Any] = {"legs": {"$gte": 0}}
+    assert cache.allowed(everyone, changes.generation, changes.store) is None
+    retriever.index.delete(["cat"])
+    allowed = cache.allowed(everyone, changes.generation, changes.store)
+    assert allowed is not None
+    assert 0 not in allowed.rows
+    assert allowed.count == 7
+
+
+def test_the_filters_used_last_are_kept_and_no_more(
+    retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.filtering._KEPT", 3)
+    changes, cache = retriever.index._changes, FilterCache()
+    asked = asked_keys(monkeypatch)
+
+    def ask(legs: int) -> bool:
+        """Whether the filter was known."""
+        asked.clear()
+        cache.allowed({"legs": legs}, changes.generation, changes.store)
+        return not asked
+
+    assert [ask(legs) for legs in (0, 2, 4)] == [False] * 3
+    assert ask(0)
+    assert not ask(6)
+    assert [ask(legs) for legs in (0, 4, 6)] == [True] * 3
+    assert not ask(2)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "delete", "compact", "ask"]), st.integers(0, 30), st.integers(0, 3)),
+        max_size=25,
+    )
+)
+def test_after_any_changes_a_kept_filter_allows_what_a_new_one_does(
+    make_embeddings: Any, changes_asked: list[tuple[str, int, int]]
+) -> None:
+    index = HybridRetriever.from_texts(
+        ["t"] * 5,
+        [{"n": number % 4} for number in range(5)],
+        [f"d{number}" for number in range(5)],
+        embedding_model=make_embeddings(4),
+        docid_levels=1,
+    ).index
+    changes, kept = index._changes, FilterCache()
+    for kind, which, value in changes_asked:
+        if kind == "add":
+            index.add([Document(f"d{which}", "t", {"n": value})], replace=True)
+        elif kind == "delete":
+            index.delete([f"d{which}"])
+        elif kind == "compact":
+            index.compact()
+        else:
+            one = kept.allowed({"n": value}, changes.generation, changes.store)
+            other = FilterCache().allowed({"n": value}, changes.generation, changes.store)
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert one.mask.tolist() == other.mask.tolist()
+                ids = {changes.generation.ids[row] for row in one.rows}
+                assert ids == {doc.doc_id for _, doc in changes.store.documents() if doc.metadata["n"] == value}

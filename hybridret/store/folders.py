@@ -44,6 +44,7 @@ def new_folder(path: Path, held: AbstractContextManager[None] | None = None) -> 
     path = path.resolve()
     check_target(path)
     try:
+        made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     except OSError as error:
@@ -57,7 +58,8 @@ def new_folder(path: Path, held: AbstractContextManager[None] | None = None) -> 
                 _swap(path, fresh)
             else:
                 fresh.rename(path)
-        sync(path.parent)
+        for place in (path, *made):
+            sync(place.parent)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
         raise BundleError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -70,11 +72,13 @@ def _swap(path: Path, fresh: Path) -> None:
     """Puts ``fresh`` at ``path`` and removes what lay there: in one step where the system can exchange two folders."""
     if not _exchange(path, fresh):
         old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent)) / path.name
-        path.rename(old)
         try:
+            path.rename(old)
             fresh.rename(path)
         except BaseException:
-            old.rename(path)
+            if old.exists():
+                old.rename(path)
+            old.parent.rmdir()
             raise
         fresh = old.parent
     shutil.rmtree(fresh, ignore_errors=True)

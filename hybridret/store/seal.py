@@ -34,7 +34,7 @@ def break_seal(folder: Path) -> None:
     try:
         (folder / SEAL).unlink(missing_ok=True)
     except OSError as error:
-        raise BundleError(f"{folder / SEAL} cannot be removed: {error.strerror}") from error
+        raise BundleError(f"{folder} cannot be written to: {error.strerror}") from error
 
 
 def seal_store(bundle: Bundle, store: DocumentStore) -> None:
