@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
 from scipy.stats import ttest_rel
 
 from benchmarks.results import FOLDER, write_result
@@ -69,7 +70,10 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         systems.setdefault(system, {})[each] = {"before": sum(old) / len(old), "after": sum(new) / len(new), "p": p}
     command = f"python -m benchmarks.{NAME} {name} --split {arguments.split} --minutes {arguments.minutes:g}"
     return {
-        "command": command + (" --labels" if arguments.labels else ""),
+        "command": command
+        + (" --labels" if arguments.labels else "")
+        + (" --recipe RECIPE" if arguments.recipe else ""),
+        "recipe": {} if arguments.recipe is None else yaml.safe_load(arguments.recipe.read_text(encoding="utf-8")),
         "seconds": round(seconds, 1),
         "questions": len(old),
         "systems": systems,
