@@ -137,6 +137,7 @@ class Changes:
         vectors: FloatArray,
         cut: IntArray,
         progress: Progress | None = None,
+        store: DocumentStore | None = None,
     ) -> set[str]:
         """Deletes, then adds, in one commit; nothing has changed where it fails.
 
@@ -146,6 +147,7 @@ class Changes:
             vectors: *Shape:* (n_added, dimension), float32, unit length.
             cut: *Shape:* (n_added,), int64, tokens of each that the encoder's window cut off.
             progress: Told how far the work is.
+            store: The documents of the bundle whose encoder gave the vectors; None: that cannot be another.
 
         Returns:
             The ids that were deleted.
@@ -154,11 +156,11 @@ class Changes:
             InputError: An added id is present.
             BundleError: The change cannot be made durable.
         """
-        return self._commit(removed, added, vectors, cut, progress)
+        return self._commit(removed, added, vectors, cut, progress, store)
 
     def compact(self, progress: Progress | None = None) -> None:
         """Writes the index anew without deleted rows, in one commit."""
-        self._commit([], [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), progress, compacts=True)
+        self._commit([], [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), progress, None, True)
 
     def _commit(
         self,
@@ -167,11 +169,14 @@ class Changes:
         vectors: FloatArray,
         cut: IntArray,
         progress: Progress | None,
+        store: DocumentStore | None,
         compacts: bool = False,
     ) -> set[str]:
         written: list[str] = []
         with self._lock:
             self.refresh()
+            if store is not None and store is not self.store:
+                raise BundleError("the bundle was replaced by another one meanwhile; try again")
             try:
                 with ExitStack() as stack:
                     if self.bundle is not None:

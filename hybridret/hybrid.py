@@ -19,7 +19,7 @@ from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.info import describe
 from hybridret.search import check_search, search_rows
-from hybridret.store import Filter, compile_filter
+from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries
@@ -43,7 +43,7 @@ class HybridIndex:
         self._changes = changes
         self._load_encoder = load_encoder
         self._encoder_lock = Lock()
-        self._encoder: Encoder | None = None
+        self._encoder: tuple[DocumentStore, Encoder] | None = None
         self._filters = FilterCache()
 
     @classmethod
@@ -100,11 +100,12 @@ class HybridIndex:
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder of documents and queries."""
+        """The encoder of documents and queries; another one where another bundle has taken this one's place."""
         with self._encoder_lock:
-            if self._encoder is None:
-                self._encoder = self._load_encoder()
-            return self._encoder
+            store = self._changes.store
+            if self._encoder is None or self._encoder[0] is not store:
+                self._encoder = (store, self._load_encoder())
+            return self._encoder[1]
 
     @property
     def model_name(self) -> str:
@@ -125,9 +126,7 @@ class HybridIndex:
         Raises:
             BundleError: The bundle has been deleted or is damaged.
         """
-        if self._changes.refresh():
-            with self._encoder_lock:
-                self._encoder = None
+        self._changes.refresh()
 
     def add(
         self, documents: Iterable[Document], *, replace: bool = False, progress: Progress | None = None
@@ -149,12 +148,13 @@ class HybridIndex:
         added = clean_documents(documents)
         if added:
             self.refresh()
-            self._changes.store.check(added, replace)
+            store = self._changes.store
+            store.check(added, replace)
             texts = [document.text for document in added]
             vectors = self.encoder.encode_documents(texts, progress)
             cut = self.encoder.count_cut_tokens(texts)
             removed = [document.doc_id for document in added] if replace else []
-            self._changes.apply(removed, added, vectors, cut, progress)
+            self._changes.apply(removed, added, vectors, cut, progress, store)
         return [document.doc_id for document in added]
 
     def delete(self, doc_ids: Sequence[str]) -> list[str]:
@@ -269,11 +269,10 @@ class HybridIndex:
         if not text.strip():
             raise InputError("the query is blank")
 
-        self.refresh()
-        encoded = self._encode([text], retrievers)
+        encode = self._encoding([text], retrievers)
 
         def explained() -> dict[str, Any]:
-            self.refresh()
+            encoded = encode()
             generation, store = self._changes.generation, self._changes.store
             allowed = self._filters.allowed(filter, generation, store)
             with store.snapshot() as number:
@@ -300,6 +299,7 @@ class HybridIndex:
         Raises:
             BundleError: Something that is no bundle lies there, or the place cannot be written to.
         """
+        self.refresh()
         self._changes.save(path, lambda: self.encoder)
 
     def _answer(
@@ -322,10 +322,10 @@ class HybridIndex:
             compile_filter(filter)
         if not present or not len(self):
             return [[] for _ in asked], {}
-        encoded = self._encode([asked[position] for position in present], retrievers)
+        encode = self._encoding([asked[position] for position in present], retrievers)
 
         def answered() -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
-            self.refresh()
+            encoded = encode()
             generation, store = self._changes.generation, self._changes.store
             allowed = self._filters.allowed(filter, generation, store)
             results: list[list[tuple[int, Hit]]] = [[] for _ in asked]
@@ -353,6 +353,22 @@ class HybridIndex:
                 continue
         with self._changes.held():
             return attempt()
+
+    def _encoding(self, texts: list[str], retrievers: Sequence[str]) -> Callable[[], Queries]:
+        """Gives what encodes texts for the newest generation: once for each bundle that takes another's place."""
+        kept: list[tuple[DocumentStore, Queries]] = []
+
+        def encode() -> Queries:
+            self.refresh()
+            store = self._changes.store
+            if not kept or kept[-1][0] is not store:
+                kept.append((store, self._encode(texts, retrievers)))
+                self.refresh()
+            if self._changes.store is not store:
+                raise StaleError("the bundle was replaced meanwhile; ask again")
+            return kept[-1][1]
+
+        return encode
 
     def _encode(self, texts: list[str], retrievers: Sequence[str]) -> Queries:
         if set(retrievers) <= {"bm25"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rank_bm25
 
+from hybridret.bm25 import Tokenizer
+from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder, TransformerEncoder
 from hybridret.errors import BundleError, InputError, ModelError
@@ -595,3 +599,135 @@ def test_batches_of_any_size_are_answered_as_single_queries_are(
     assert len(answers) == 300
     single = {text: [hit.doc_id for hit in index.search([text], 3)[0]] for text in set(many)}
     assert [[hit.doc_id for hit in hits] for hits in answers] == [single[text] for text in many]
+
+
+def test_compaction_gives_the_bits_of_rank_bm25(
+    build: Callable[..., HybridIndex], documents: list[Document], queries: list[str], embeddings: Any, tmp_path: Path
+) -> None:
+    index, tokenizer = build(documents[:30], tmp_path / "b"), Tokenizer("english")
+    for start in range(30, 60, 6):
+        index.add(documents[start : start + 6])
+        index.delete([documents[start // 2].doc_id, documents[start].doc_id])
+    index.compact()
+    left = [document for document in documents if document.doc_id in index.ids()]
+    assert len(left) == 50
+    theirs = rank_bm25.BM25Okapi([tokenizer(document.text) for document in left])
+    for handle in (index, HybridIndex.open(tmp_path / "b", EmbeddingsEncoder(embeddings))):
+        for query in queries:
+            expected = theirs.get_scores(tokenizer(query)).tolist()
+            assert all_scores(handle, query, "bm25") == {
+                document.doc_id: score for document, score in zip(left, expected, strict=True)
+            }
+
+
+def test_compaction_keeps_docids_and_every_other_score(
+    build: Callable[..., HybridIndex], documents: list[Document], queries: list[str]
+) -> None:
+    index = build(documents)
+    index.delete([document.doc_id for document in documents[::3]])
+    before = {name: [all_scores(index, query, name) for query in queries] for name in ("dense", "docid")}
+    index.compact()
+    assert {name: [all_scores(index, query, name) for query in queries] for name in before} == before
+    assert index.info()["deleted_rows"] == 0
+    assert len(index) == 40
+
+
+def test_an_index_compacts_itself_when_a_third_of_many_rows_is_dead(
+    build: Callable[..., HybridIndex], documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.generation._COMPACT_FROM", 12)
+    index, dead = build(documents[:30], tmp_path / "b"), []
+    for document in documents[:14]:
+        index.delete([document.doc_id])
+        dead.append(index.info()["deleted_rows"])
+    assert dead == [*range(1, 12), 0, 1, 2]
+    monkeypatch.setattr("hybridret.generation._COMPACT_FROM", 2)
+    monkeypatch.setattr("hybridret.generation._COMPACT_SHARE", 1)
+    index.delete([documents[20].doc_id])
+    assert index.info()["deleted_rows"] == 3, "not every row is dead"
+
+
+def test_replaced_documents_leave_dead_rows_that_compaction_takes_away(
+    build: Callable[..., HybridIndex], documents: list[Document]
+) -> None:
+    index = build(documents[:10])
+    index.add([document._replace(text="bar") for document in documents[:4]], replace=True)
+    assert (len(index), index.info()["deleted_rows"]) == (10, 4)
+    index.compact()
+    assert (len(index), index.info()["deleted_rows"]) == (10, 0)
+    assert [document.text for document in index.get([documents[0].doc_id])] == ["bar"]
+
+
+def test_saving_an_index_whose_bundle_was_replaced_saves_the_new_one(
+    build: Callable[..., HybridIndex], documents: list[Document], embeddings: Any, tmp_path: Path
+) -> None:
+    old = build(documents, tmp_path / "b")
+    build(documents[:5], tmp_path / "b")
+    old.save(tmp_path / "c")
+    assert len(HybridIndex.open(tmp_path / "c", EmbeddingsEncoder(embeddings))) == 5
+    assert len(old) == 5
+
+
+def test_saving_an_index_whose_bundle_is_gone_is_said(
+    build: Callable[..., HybridIndex], documents: list[Document], tmp_path: Path
+) -> None:
+    index = build(documents, tmp_path / "b")
+    shutil.rmtree(tmp_path / "b")
+    for target in ("b", "c"):
+        with pytest.raises(BundleError, match="has been deleted"):
+            index.save(tmp_path / target)
+    assert not any(tmp_path.iterdir())
+
+
+def test_compacting_an_index_whose_bundle_was_replaced_compacts_the_new_one(
+    build: Callable[..., HybridIndex], documents: list[Document], tmp_path: Path
+) -> None:
+    old = build(documents, tmp_path / "b")
+    new = build(documents[:5], tmp_path / "b")
+    new.delete([documents[0].doc_id])
+    old.compact()
+    assert (len(old), old.info()["deleted_rows"]) == (4, 0)
+
+
+@pytest.mark.parametrize("is_turned", [False, True], ids=["other dimension", "other vectors"])
+@pytest.mark.parametrize("call", ["search", "explain", "add"])
+def test_what_was_encoded_before_a_bundle_of_another_model_took_its_place_does_not_meet_the_new_vectors(
+    documents: list[Document],
+    make_embeddings: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_turned: bool,
+    call: str,
+) -> None:
+    old, new, config = make_embeddings(), make_embeddings(32 if is_turned else 16), Config(docid_levels=3)
+    if is_turned:
+        real = new._embed
+        new._embed = lambda text: [*real(text)[1:], -real(text)[0]]
+    in_bundle = [old]
+    monkeypatch.setattr(Changes, "bundled_encoder", lambda _: EmbeddingsEncoder(in_bundle[0]))
+    HybridIndex.build(documents, EmbeddingsEncoder(old), config, tmp_path / "b")
+    opened = HybridIndex.open(tmp_path / "b")
+    opened.search(["bar"])
+
+    def replace() -> None:
+        old.before = lambda: None
+        HybridIndex.build(documents[:20], EmbeddingsEncoder(new), config, tmp_path / "b")
+        in_bundle[0] = new
+
+    old.before = replace
+    if call == "search":
+        found = all_scores(opened, "bar dex", "dense")
+        assert found == all_scores(HybridIndex.open(tmp_path / "b"), "bar dex", "dense")
+    elif call == "explain":
+        score = opened.explain("bar dex", documents[3].doc_id)["retrievers"]["dense"]["score"]
+        assert score == all_scores(HybridIndex.open(tmp_path / "b"), "bar dex", "dense")[documents[3].doc_id]
+    else:
+        added = Document("new", "bar dex", {})
+        try:
+            opened.add([added])
+        except BundleError:
+            assert "new" not in opened.ids()
+            opened.add([added])
+        scores = all_scores(HybridIndex.open(tmp_path / "b"), "bar dex", "dense")
+        assert scores["new"] == pytest.approx(1.0, abs=1e-5)
+        assert all_scores(opened, "bar dex", "dense") == scores
