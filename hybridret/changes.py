@@ -13,6 +13,7 @@ import numpy as np
 
 from hybridret.dense import TransformerEncoder
 from hybridret.errors import BundleError, ModelError
+from hybridret.fusion import Ranker
 from hybridret.generation import Generation
 from hybridret.models import Prompts, load_model
 from hybridret.persistence import Committed, read_generation, write_files
@@ -162,6 +163,15 @@ class Changes:
         """Writes the index anew without deleted rows, in one commit."""
         self._commit([], [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), progress, None, True)
 
+    def set_ranker(self, ranker: Ranker) -> None:
+        """Gives the index a ranker, in one commit.
+
+        Raises:
+            BundleError: The change cannot be made durable.
+        """
+        nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
+        self._commit([], [], *nothing, None, None, ranker=ranker)
+
     def _commit(
         self,
         removed: Sequence[str],
@@ -171,6 +181,7 @@ class Changes:
         progress: Progress | None,
         store: DocumentStore | None,
         compacts: bool = False,
+        ranker: Ranker | None = None,
     ) -> set[str]:
         written: list[str] = []
         with self._lock:
@@ -188,7 +199,7 @@ class Changes:
                     if added:
                         texts = [document.text for document in added]
                         after = after.appended([document.doc_id for document in added], texts, vectors, progress)
-                    after = replace(after, number=before.number + 1)
+                    after = replace(after, number=before.number + 1, ranker=ranker or before.ranker)
                     if self.bundle is None:
                         stack.enter_context(self.store.transaction())
                     else:
@@ -227,6 +238,7 @@ class Changes:
             fitted_on=after.fitted_on,
             fitted_at=after.fitted_at,
             next_key=after.next_key,
+            ranker=None if after.ranker is None else after.ranker.as_json(),
         )
         if self.bundle is None:
             return state

@@ -72,7 +72,7 @@ def index(
     kind: Annotated[str, typer.Option("--index", help="FAISS index: flat, hnsw or ivfpq.")] = "flat",
     language: Annotated[str, typer.Option(help="Language of the BM25 stemmer, or none.")] = "english",
     no_fit: Annotated[
-        bool, typer.Option("--no-fit", help="Do not fit the fusion (this version has no fit: weights are fixed).")
+        bool, typer.Option("--no-fit", help="Do not fit the fusion to the corpus: use what fits corpora at large.")
     ] = False,
 ) -> None:
     """Index a corpus and write a bundle."""
@@ -87,7 +87,9 @@ def index(
     documents = read_corpus(find_source(corpus))
     encoder = make_encoder(model, task=task)
     with progress_bars() as progress:
-        built = HybridIndex.build(documents, encoder, Config(index=kind, language=language), output, progress)
+        built = HybridIndex.build(
+            documents, encoder, Config(index=kind, language=language), output, progress, fit=not no_fit
+        )
     _print_tables(facts_table(f"Indexed {corpus}", built.info()))
 
 

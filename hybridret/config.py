@@ -21,8 +21,8 @@ class Config:
         docid_levels: Codes in a docid, one byte each at up to 256 codes a level.
         docid_codes: Size of each level's codebook; fewer where the collection is small.
         depth: Candidates that each retriever contributes to the fusion.
-        fusion: The fusion rule: ``convex`` or ``rrf``.
-        weights: Weight of each retriever in the fusion.
+        fusion: ``learned``, by the evidence on each candidate, or a rule: ``convex`` or ``rrf``.
+        weights: Weight of each retriever in a rule; ``learned`` uses them where dense or bm25 does not take part.
         seed: Seed of everything random.
     """
 
@@ -31,7 +31,7 @@ class Config:
     docid_levels: int = 16
     docid_codes: int = 256
     depth: int = 100
-    fusion: str = "convex"
+    fusion: str = "learned"
     weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     seed: int = 0
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from hybridret.allowed import Allowed
-from hybridret.fusion import RULES
-from hybridret.generation import Generation
+from hybridret.fusion import EVIDENCE, RULES, convex
+from hybridret.fusion.evidence import SOURCES
+from hybridret.generation import Candidates, Generation
+from hybridret.search import pooled_names
 from hybridret.types import Queries, ScoreArray
 
 
@@ -19,7 +21,7 @@ def explain(
     row: int,
     allowed: Allowed | None,
     names: Sequence[str],
-    weights: ScoreArray,
+    weights: ScoreArray | None,
 ) -> dict[str, Any]:
     """Explains one row's place in the answer to one query.
 
@@ -29,38 +31,77 @@ def explain(
         row: The document's row.
         allowed: Rows that may be found; None: all.
         names: The retrievers that take part.
-        weights: *Shape:* (n_retrievers,), float64, summing to 1, in the order of the names.
+        weights: *Shape:* (n_retrievers,), float64, summing to 1, in the order of the names; None: the learned ranker.
 
     Returns:
         What JSON can hold: the query, the document's id, its score and rank among the candidates, and per retriever
-        its score, rank, weight and contribution, the contributions summing to the fused score. The score is the
-        retriever's own where only one takes part.
+        its score, rank, and what it contributes. Under a rule the contributions sum to the score. Under the ranker they
+        sum to ``log_odds``, the logit of the score, with ``agreement``, what both say together, and ``offset``. The
+        score is the retriever's own where only one takes part.
     """
+    text = queries.texts[0]
     runs = generation.runs(queries, generation.config.depth, allowed, names)
-    pooled = [name for name, weight in zip(names, weights, strict=True) if weight > 0]
-    candidates = generation.candidates(queries, runs, pooled, extra=[row])[0]
+    candidates = generation.candidates(queries, runs, pooled_names(names, weights), extra=[row])[0]
     place = int(np.searchsorted(candidates.rows, row))
-    fused, _ = generation.fuse(candidates, weights, len(candidates.rows))
+    fused, _ = generation.fuse(text, candidates, names, weights, len(candidates.rows))
     rank = int(np.flatnonzero(fused.rows == row)[0])
-    rule = RULES[generation.config.fusion]
-    retrievers: dict[str, dict[str, Any]] = {}
-    for position, name in enumerate(names):
-        alone = np.where(np.arange(len(weights)) == position, weights, 0.0)
-        retrievers[name] = {
+    retrievers: dict[str, dict[str, Any]] = {
+        name: {
             "score": float(candidates.scores[position, place]),
             "rank": int(candidates.ranks[position, place]) or None,
-            "weight": float(weights[position]),
-            "contribution": float(rule(candidates.scores, candidates.ranks, alone)[place]),
         }
-    if "bm25" in retrievers:
-        retrievers["bm25"]["terms"] = generation.bm25.explain(queries.texts[0], row)
-    if "docid" in retrievers and generation.docid is not None:
-        retrievers["docid"]["path"] = generation.docid.explain(queries.vectors[0], row)
-    return {
-        "query": queries.texts[0],
+        for position, name in enumerate(names)
+    }
+    facts = {
+        "query": text,
         "doc_id": generation.ids[row],
         "score": float(fused.scores[rank] if len(names) > 1 else candidates.scores[0, place]),
         "rank": rank + 1,
         "candidates": len(candidates.rows),
         "retrievers": retrievers,
+    }
+    if weights is None:
+        facts |= _by_ranker(generation, text, candidates, names, place, retrievers)
+    else:
+        _by_rule(generation, candidates, names, place, weights, retrievers)
+    if "bm25" in retrievers:
+        retrievers["bm25"]["terms"] = generation.bm25.explain(text, row)
+    if "docid" in retrievers and generation.docid is not None:
+        retrievers["docid"]["path"] = generation.docid.explain(queries.vectors[0], row)
+    return facts
+
+
+def _by_rule(
+    generation: Generation,
+    candidates: Candidates,
+    names: Sequence[str],
+    place: int,
+    weights: ScoreArray,
+    retrievers: dict[str, dict[str, Any]],
+) -> None:
+    rule = RULES.get(generation.config.fusion, convex)
+    for position, name in enumerate(names):
+        alone = np.where(np.arange(len(weights)) == position, weights, 0.0)
+        contribution = float(rule(candidates.scores, candidates.ranks, alone)[place])
+        retrievers[name] |= {"weight": float(weights[position]), "contribution": contribution}
+
+
+def _by_ranker(
+    generation: Generation,
+    text: str,
+    candidates: Candidates,
+    names: Sequence[str],
+    place: int,
+    retrievers: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    ranker = generation.applied_ranker
+    evidence = generation.evidence(text, candidates, names)[place]
+    parts = {source: ranker.slope * value for source, value in ranker.contributions(evidence).items()}
+    for name in names:
+        told = {column: float(evidence[EVIDENCE.index(column)]) for column in SOURCES.get(name, ())}
+        retrievers[name] |= {"contribution": parts.get(name, 0.0), "evidence": told}
+    return {
+        "log_odds": sum(parts.values()) + ranker.offset,
+        "agreement": parts["both"],
+        "offset": ranker.offset,
     }

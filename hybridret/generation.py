@@ -15,7 +15,7 @@ from hybridret.config import Config
 from hybridret.dense import DenseRetriever
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import InputError
-from hybridret.fusion import RULES
+from hybridret.fusion import RULES, Ranker, Spread, convex, evidence, spread_of
 from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
 from hybridret.types import (
@@ -34,6 +34,7 @@ _REFIT_SHARE, _REFIT_SHARE_OF_MANY, _MANY_PER_CODE = 0.1, 3.0, 64
 """Codebooks that are fitted to few documents a code hardly leave an error of these and a large one of others. They are
 fitted anew when as many documents as this share of those they were fitted to have come since."""
 _PROGRESS_STEP = 500
+LEARNED = "learned"
 _COMPACT_FROM, _COMPACT_SHARE = 1000, 3
 
 
@@ -69,6 +70,7 @@ class Generation:
         docid: Ranks by docid; None while there never was a document.
         fitted_on: How many documents there were when the codebooks were fitted.
         fitted_at: What ``next_key`` was then.
+        ranker: What learned how far to trust each retriever; None: nothing was fitted to this corpus.
     """
 
     number: int
@@ -84,6 +86,7 @@ class Generation:
     docid: DocidRetriever | None
     fitted_on: int
     fitted_at: int
+    ranker: Ranker | None = None
 
     @classmethod
     def empty(cls, config: Config) -> Generation:
@@ -92,8 +95,8 @@ class Generation:
         Raises:
             InputError: A setting is unknown.
         """
-        if config.fusion not in RULES:
-            raise InputError(f"unknown fusion {config.fusion!r}; known are {', '.join(RULES)}")
+        if config.fusion not in (LEARNED, *RULES):
+            raise InputError(f"unknown fusion {config.fusion!r}; known are {', '.join((LEARNED, *RULES))}")
         dense = DenseRetriever(np.zeros((0, 0), dtype=np.float32), config.index)
         bm25 = BM25Retriever(Tokenizer(config.language))
         nothing = np.zeros(0, dtype=np.int64)
@@ -260,10 +263,50 @@ class Generation:
             for query, pool in enumerate(pools)
         ]
 
-    def fuse(self, candidates: Candidates, weights: ScoreArray, k: int) -> tuple[Run, IntArray]:
-        """The k best candidates by the configured rule, and their positions among the candidates."""
-        fused = RULES[self.config.fusion](candidates.scores, candidates.ranks, weights)
+    @cached_property
+    def spread(self) -> Spread:
+        """How the documents' cosines are spread."""
+        return spread_of(self.dense.vectors, np.flatnonzero(self.alive), self.config.seed)
+
+    @property
+    def applied_ranker(self) -> Ranker:
+        """The fitted ranker, or the one that every corpus starts with."""
+        return self.ranker or Ranker()
+
+    def learns(self, names: Sequence[str]) -> bool:
+        """Whether the ranker, rather than a rule, fuses what these retrievers say."""
+        return self.config.fusion == LEARNED and {"dense", "bm25"} <= set(names)
+
+    def evidence(
+        self, text: str, candidates: Candidates, names: Sequence[str], coverage: ScoreArray | None = None
+    ) -> ScoreArray:
+        """What speaks for each candidate of a query, its coverage being known or not.
+
+        *Shapes:* (n_candidates,) to (n_candidates, n_evidence).
+        """
+        return evidence(
+            candidates.scores[names.index("dense")],
+            candidates.scores[names.index("bm25")],
+            self.bm25.coverage(text, candidates.rows) if coverage is None else coverage,
+            self.bm25.ceiling(text),
+            self.applied_ranker.spread or self.spread,
+        )
+
+    def fuse(
+        self, text: str, candidates: Candidates, names: Sequence[str], weights: ScoreArray | None, k: int
+    ) -> tuple[Run, IntArray]:
+        """The k best candidates of a query, and their positions among the candidates.
+
+        By the configured rule under the given weights (``convex`` where none is configured), or without weights by
+        the ranker, whose scores are probabilities of relevance.
+        """
+        if weights is None:
+            fused = self.applied_ranker.sums(self.evidence(text, candidates, names))
+        else:
+            fused = RULES.get(self.config.fusion, convex)(candidates.scores, candidates.ranks, weights)
         run = top_k(fused, k, self.ties, candidates.rows)
+        if weights is None:
+            run = Run(run.rows, self.applied_ranker.probabilities(run.scores))
         return run, np.searchsorted(candidates.rows, run.rows)
 
     def arrays(self, part: str, first_row: int = 0) -> Arrays:

@@ -15,6 +15,7 @@ from hybridret.data.clean import clean_documents, clean_text
 from hybridret.errors import InputError, ModelError
 from hybridret.explain import explain
 from hybridret.filtering import FilterCache, StaleError
+from hybridret.fit import fit_ranker, labelled_questions
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.info import describe
@@ -22,7 +23,7 @@ from hybridret.search import check_search, search_rows
 from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import check_target
-from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries
+from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
 
 _BATCH = 128
 _FREE_TRIES = 3
@@ -54,6 +55,7 @@ class HybridIndex:
         config: Config | None = None,
         path: Path | None = None,
         progress: Progress | None = None,
+        fit: bool = False,
     ) -> HybridIndex:
         """Indexes documents.
 
@@ -63,6 +65,7 @@ class HybridIndex:
             config: Settings.
             path: Where the bundle shall lie, replacing one that lies there; None: in memory.
             progress: Told how far the work is.
+            fit: Whether the fusion is fitted to them; see ``fit``.
 
         Returns:
             The index; with a path, the bundle opened in place.
@@ -75,6 +78,8 @@ class HybridIndex:
             check_target(path)
         index = cls(Changes.in_memory(Generation.empty(config or Config()), encoder.name), lambda: encoder)
         index.add(documents, progress=progress)
+        if fit:
+            index.fit(progress=progress)
         if path is None:
             return index
         index.save(path)
@@ -265,7 +270,7 @@ class HybridIndex:
         """
         text = clean_text(query, "the query")
         check_search([text], 1, retrievers, 0.0)
-        weighing = check_weights(self.config.weights if weights is None else weights, retrievers)
+        weighing = self._weighing(weights, retrievers)
         if not text.strip():
             raise InputError("the query is blank")
 
@@ -285,6 +290,45 @@ class HybridIndex:
             return explain(generation, encoded, int(rows[0]), allowed, retrievers, weighing)
 
         return self._settled(explained)
+
+    def fit(
+        self,
+        questions: Mapping[str, Mapping[str, int]] | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Learns how far to trust each retriever on this corpus, from some 200 questions lifted out of its documents.
+
+        Takes as long as encoding 200 documents. What is added later does not change the ranker.
+
+        Args:
+            questions: Labelled questions: text to grade by document id. They change the ranker only where
+                cross-validation says beyond doubt that this is better.
+            progress: Told how far the work is.
+
+        Returns:
+            The report: what was compared and what was shipped, as ``info`` shows it.
+
+        Raises:
+            InputError: A grade is no whole number, or none of the labelled documents is in the index.
+            BundleError: The change cannot be made durable.
+        """
+        self.refresh()
+        generation, store = self._changes.generation, self._changes.store
+        labelled = labelled_questions(questions or {}, generation, store.keys_of)
+        ranker = fit_ranker(generation, store.by_key, self.encoder, labelled, progress)
+        self._changes.set_ranker(ranker)
+        return dict(ranker.report)
+
+    def threshold(self, missed: float = 0.1) -> float:
+        """The score that right documents miss with a probability of at most ``missed``; see ``Ranker.threshold``.
+
+        Raises:
+            InputError: Nothing was fitted, or to too few questions.
+        """
+        try:
+            return self._changes.generation.applied_ranker.threshold(missed)
+        except ValueError as error:
+            raise InputError(str(error)) from error
 
     def info(self) -> dict[str, Any]:
         """Counts, settings and sizes of the index, as JSON can hold them."""
@@ -316,7 +360,7 @@ class HybridIndex:
         check_search(queries, k, retrievers, diversity)
         asked = [clean_text(query, "a query") for query in queries]
         self.refresh()
-        weighing = check_weights(self.config.weights if weights is None else weights, retrievers)
+        weighing = self._weighing(weights, retrievers)
         present = [position for position, text in enumerate(asked) if text.strip()]
         if filter:
             compile_filter(filter)
@@ -343,6 +387,12 @@ class HybridIndex:
             return results, documents
 
         return self._settled(answered)
+
+    def _weighing(self, weights: Mapping[str, float] | None, retrievers: Sequence[str]) -> ScoreArray | None:
+        """The weights of a rule; None where the ranker fuses."""
+        if weights is None and self._changes.generation.learns(retrievers):
+            return None
+        return check_weights(self.config.weights if weights is None else weights, retrievers)
 
     def _settled(self, attempt: Callable[[], _T]) -> _T:
         """What an attempt gives that meets no change; the last one keeps changes out."""

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from hybridret.changes import Changes
-from hybridret.generation import Generation
+from hybridret.fusion import EVIDENCE
+from hybridret.generation import LEARNED, Generation
 from hybridret.persistence import BY_ROWS
 from hybridret.store.bundle import Bundle
 
@@ -26,10 +27,20 @@ def describe(changes: Changes) -> dict[str, Any]:
         "dimension": int(generation.dense.vectors.shape[1]),
         "config": asdict(generation.config),
         "docid": _docid(generation),
+        "fusion": _fusion(generation),
         "cut_by_window": {"documents": cut_documents, "tokens": cut_tokens},
         "files": {part: len(files) for part, files in state.files.items()},
         "bytes_per_document": {part: round(size / max(n_documents, 1), 1) for part, size in sizes.items()},
     }
+
+
+def _fusion(generation: Generation) -> dict[str, Any]:
+    ranker = generation.ranker
+    if generation.config.fusion != LEARNED:
+        return {"rule": generation.config.fusion, "weights": dict(generation.config.weights)}
+    used = generation.applied_ranker
+    weights = {name: round(weight, 3) for name, weight in zip(EVIDENCE, used.weights, strict=True)}
+    return {"fitted": ranker is not None, "weights": weights, **({} if ranker is None else ranker.report)}
 
 
 def _docid(generation: Generation) -> dict[str, Any] | None:

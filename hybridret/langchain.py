@@ -50,9 +50,9 @@ class HybridRetriever(DocumentIndex):
     filter: dict[str, Any] | None = None
     """Field to value: only documents whose metadata match are found."""
     weights: dict[str, float] | None = None
-    """Weights of dense, bm25 and docid in the fusion, instead of the index's."""
+    """Weights of dense, bm25 and docid in a sum of their scores, instead of the index's fusion."""
     min_score: float | None = None
-    """Documents whose fused score is below it are left out."""
+    """Documents whose score, a probability of relevance, is below it are left out; see ``threshold``."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0)
     """Maximal marginal relevance: from 0, by score alone, to 1, by unlikeness to the documents before alone."""
 
@@ -110,7 +110,7 @@ class HybridRetriever(DocumentIndex):
         names = {item.name for item in fields(Config)} - {"weights"}
         index_settings = {name: config.pop(name) for name in names & set(config)}
         if config.get("weights") is not None:
-            index_settings["weights"] = config["weights"]
+            index_settings = {"fusion": "convex", **index_settings, "weights": config["weights"]}
         cls._check_settings(config)
         encoder, settings = make_encoder(embedding_model, **encoder_settings), Config(**index_settings)
         retriever = cls(index=HybridIndex.build([], encoder, settings), **config)
@@ -190,6 +190,18 @@ class HybridRetriever(DocumentIndex):
         return self.index.search(
             queries, k, self.filter if filter is None else filter, retrievers, self.weights, self.diversity
         )
+
+    def fit(self, questions: Mapping[str, Mapping[str, int]] | None = None) -> dict[str, Any]:
+        """Learns how far to trust each retriever on this corpus; see ``HybridIndex.fit``."""
+        return self.index.fit(questions)
+
+    def threshold(self, missed: float = 0.1) -> float:
+        """A ``min_score`` that right documents miss with a probability of at most ``missed``, after ``fit``.
+
+        Raises:
+            InputError: Nothing was fitted, or to too few questions.
+        """
+        return self.index.threshold(missed)
 
     def explain(self, query: str, doc_id: str) -> dict[str, Any]:
         """Says why a document is where it is for a query; see ``HybridIndex.explain``."""

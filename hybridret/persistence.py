@@ -13,6 +13,7 @@ import numpy as np
 
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError, InputError
+from hybridret.fusion import Ranker
 from hybridret.generation import Generation
 from hybridret.generative import DocidRetriever
 from hybridret.growth import kept_segments
@@ -184,6 +185,7 @@ def _caught_up(
     return replace(
         grown.without(rows[grown.alive[rows]]),
         number=state.generation,
+        ranker=None if state.ranker is None else Ranker.from_json(state.ranker),
         epoch=state.epoch,
         config=state.config,
         next_key=state.next_key,

@@ -37,7 +37,7 @@ def search_rows(
     k: int,
     allowed: Allowed | None,
     names: Sequence[str],
-    weights: ScoreArray,
+    weights: ScoreArray | None,
     diversity: float,
 ) -> list[list[tuple[int, Hit]]]:
     """Answers encoded queries on one generation.
@@ -48,7 +48,7 @@ def search_rows(
         k: How many hits a query.
         allowed: Rows that may be found; None: all.
         names: The retrievers that take part.
-        weights: *Shape:* (n_retrievers,), float64, summing to 1.
+        weights: *Shape:* (n_retrievers,), float64, summing to 1; None: the learned ranker fuses.
         diversity: See ``HybridIndex.search``.
 
     Returns:
@@ -56,14 +56,14 @@ def search_rows(
     """
     depth = k if len(names) == 1 and not diversity else max(k, generation.config.depth)
     runs = generation.runs(queries, depth, allowed, names)
-    pooled = [name for name, weight in zip(names, weights, strict=True) if weight > 0]
+    pooled = pooled_names(names, weights)
     results = []
     for query, candidates in enumerate(generation.candidates(queries, runs, pooled)):
         if len(names) == 1:
             run = runs[names[0]][query]
             places = np.searchsorted(candidates.rows, run.rows)
         else:
-            run, places = generation.fuse(candidates, weights, depth if diversity else k)
+            run, places = generation.fuse(queries.texts[query], candidates, names, weights, depth if diversity else k)
         picked = (
             diversify(run.scores, generation.dense.vectors[run.rows], k, diversity)
             if diversity
@@ -83,6 +83,13 @@ def search_rows(
             ]
         )
     return results
+
+
+def pooled_names(names: Sequence[str], weights: ScoreArray | None) -> list[str]:
+    """The retrievers whose own candidates are pooled: those with a weight, or those that the ranker looks at."""
+    if weights is None:
+        return ["dense", "bm25"]
+    return [name for name, weight in zip(names, weights, strict=True) if weight > 0]
 
 
 def _details(names: Sequence[str], candidates: Candidates, place: int) -> dict[str, Detail]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -353,7 +354,9 @@ def test_a_document_that_would_not_be_found_is_explained_too(index: HybridIndex,
     reason = index.explain(queries[0], last)
     assert reason["doc_id"] == last
     assert reason["retrievers"]["dense"]["rank"] is None
-    assert sum(part["contribution"] for part in reason["retrievers"].values()) == pytest.approx(reason["score"])
+    parts = sum(part["contribution"] for part in reason["retrievers"].values())
+    assert parts + reason["agreement"] + reason["offset"] == pytest.approx(reason["log_odds"])
+    assert 1 / (1 + math.exp(-reason["log_odds"])) == pytest.approx(reason["score"])
 
 
 def test_diversity_one_puts_unlike_documents_next(build: Callable[..., HybridIndex]) -> None:

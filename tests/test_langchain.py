@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -277,7 +278,8 @@ def test_an_explanation_sums_to_the_score_and_is_json(retriever: HybridRetriever
         json.dumps(reason, allow_nan=False)
         assert reason["score"] == pytest.approx(document.metadata["score"], abs=1e-9)
         total = sum(part["contribution"] for part in reason["retrievers"].values())
-        assert total == pytest.approx(reason["score"], abs=1e-9)
+        log_odds = total + reason["agreement"] + reason["offset"]
+        assert 1 / (1 + math.exp(-log_odds)) == pytest.approx(reason["score"], abs=1e-9)
         assert reason["retrievers"].keys() == set(RETRIEVERS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -136,6 +137,21 @@ class Postings:
                 scores[rows] += weights
         return scores
 
+    def holding(self, word: str, rows: IntArray) -> BoolArray:
+        """Which of some living rows hold a word. *Shape:* (n,)."""
+        found, weights = self._weights(word)
+        if found is None:
+            return np.asarray(weights[rows] != 0)
+        at = np.searchsorted(found, rows)
+        at[at == len(found)] = 0
+        return found[at] == rows if len(found) else np.zeros(len(rows), dtype=np.bool_)
+
+    def score_text(self, query: Iterable[str], text: Sequence[str]) -> float:
+        """Scores a text that is not in the collection by the collection's statistics, both given as terms."""
+        norm = self.k1 * (1 - self.b + self.b * len(text) / (self.mean_length() or 1.0))
+        counts = Counter(text)
+        return sum(self.idf(word) * (counts[word] * (self.k1 + 1) / (counts[word] + norm)) for word in query)
+
     def document_count(self, word: str) -> int:
         """In how many living rows a word occurs."""
         term = self.vocabulary.get(word, len(self._document_counts))
@@ -144,6 +160,11 @@ class Postings:
     def idf(self, word: str) -> float:
         """The word's inverse document frequency; 0 for a word that no living row holds."""
         return float(self._idfs[self.vocabulary[word]]) if self.document_count(word) else 0.0
+
+    @cached_property
+    def highest_idf(self) -> float:
+        """The idf that a word of no living row would have."""
+        return math.log(int(self.alive.sum()) + 0.5) - math.log(0.5)
 
     def mean_length(self) -> float:
         """The mean number of terms of the living rows, 0 where there are none."""

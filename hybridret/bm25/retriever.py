@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from hybridret.allowed import Allowed
 from hybridret.bm25.postings import Postings
 from hybridret.bm25.tokenizer import Tokenizer
@@ -53,6 +55,41 @@ class BM25Retriever:
         return [
             self.postings.scores(self.tokenizer(text))[wanted] for text, wanted in zip(queries.texts, rows, strict=True)
         ]
+
+    def coverage(self, query: str, rows: IntArray) -> ScoreArray:
+        """The share of a query's idf whose words each row has; a word of no row counts as the rarest one can.
+
+        *Shape:* (n,), float64, in [0, 1].
+        """
+        shares = self._shares(query)
+        covered = np.zeros(len(rows))
+        for word, share in shares.items():
+            covered += share * self.postings.holding(word, rows)
+        return covered
+
+    def coverage_of(self, query: str, text: str) -> float:
+        """The ``coverage`` of a text that is not in the index."""
+        words = set(self.tokenizer(text))
+        return sum(share for word, share in self._shares(query).items() if word in words)
+
+    def score_text(self, query: str, text: str) -> float:
+        """The score of a text that is not in the index."""
+        return self.postings.score_text(self.tokenizer(query), self.tokenizer(text))
+
+    def ceiling(self, query: str) -> float:
+        """The score that no row can exceed: every word of the query endlessly often."""
+        return (self.postings.k1 + 1) * sum(max(0.0, self.postings.idf(word)) for word in self.tokenizer(query))
+
+    def _shares(self, query: str) -> dict[str, float]:
+        """Each different word's share of the query's idf."""
+        idfs = {word: self._idf(word) for word in dict.fromkeys(self.tokenizer(query))}
+        total = sum(idfs.values())
+        return {word: idf / total for word, idf in idfs.items()} if total > 0 else {}
+
+    def _idf(self, word: str) -> float:
+        if self.postings.document_count(word):
+            return max(0.0, self.postings.idf(word))
+        return self.postings.highest_idf
 
     def explain(self, query: str, row: int) -> dict[str, float]:
         """What each of the query's terms adds to a row's score, the largest first; terms that add nothing left out."""

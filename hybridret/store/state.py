@@ -24,6 +24,7 @@ class State:
         next_key: The key that the next document gets.
         files: By part, the files that hold its rows, in their order.
         model_files: SHA-256 of each file of the encoder's folder.
+        ranker: The fitted ranker, as its ``as_json`` gives it; None: none was fitted.
     """
 
     generation: int
@@ -35,6 +36,7 @@ class State:
     next_key: int
     files: dict[str, list[ArrayFile]]
     model_files: dict[str, str]
+    ranker: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What the database holds."""
@@ -63,6 +65,8 @@ class State:
                 isinstance(text, str) for pair in state.model_files.items() for text in pair
             ):
                 raise ValueError("its state names no model")
+            if state.ranker is not None and not isinstance(state.ranker, dict):
+                raise ValueError("its ranker is none")
         except (AttributeError, InputError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{where} is damaged: {error}") from error
         return state

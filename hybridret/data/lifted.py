@@ -1,0 +1,87 @@
+"""Questions made of a corpus alone: a text lifted out of a document, which is then without it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+_ENDS = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n+")
+_EDGES = " \t\"'`#*/-–—•>|"
+_FOREIGN = re.compile(r"[(){}\[\]=<>_\\/`|@#$^~+]")
+_CJK_FROM = 0x2E80
+_SENTENCE, _CJK_SENTENCE = (4, 40), (8, 60)
+_SPAN = (5, 13)
+
+
+class Lifted(NamedTuple):
+    """A question and what is left of its document.
+
+    Attributes:
+        query: The lifted text.
+        rest: The document without it.
+    """
+
+    query: str
+    rest: str
+
+
+def lift_sentence(text: str, generator: np.random.Generator) -> Lifted | None:
+    """Lifts a sentence of prose out; none where there is no such sentence beside which something is left.
+
+    Sentences with brackets, operators or underscores are no prose: people do not ask in code.
+
+    Args:
+        text: The document.
+        generator: Draws the sentence.
+    """
+    low, high = _CJK_SENTENCE if _is_cjk(text) else _SENTENCE
+    sentences = [part.strip(_EDGES) for part in _ENDS.split(text)]
+    sentences = [each for each in sentences if low <= _length(each) <= high and not _FOREIGN.search(each)]
+    if not sentences:
+        return None
+    chosen = sentences[int(generator.integers(len(sentences)))]
+    return _lifted(chosen, text.replace(chosen, " ", 1))
+
+
+def lift_span(text: str, generator: np.random.Generator) -> Lifted | None:
+    """Lifts 5 to 12 words in a row out, or as many pairs of characters where words are not spaced.
+
+    Of short documents at most half are lifted; none where less than three words would be.
+
+    Args:
+        text: The document.
+        generator: Draws length and place.
+    """
+    is_cjk = _is_cjk(text)
+    units = list(text) if is_cjk else text.split()
+    length = int(generator.integers(*_SPAN)) * (2 if is_cjk else 1)
+    if len(units) < 2 * length:
+        length = len(units) // 2
+    if length < 3:
+        return None
+    start, joint = int(generator.integers(0, len(units) - length + 1)), "" if is_cjk else " "
+    rest = joint.join([*units[:start], *units[start + length :]])
+    return _lifted(joint.join(units[start : start + length]), rest)
+
+
+LIFTERS: dict[str, Callable[[str, np.random.Generator], Lifted | None]] = {
+    "sentence": lift_sentence,
+    "span": lift_span,
+}
+
+
+def _lifted(query: str, rest: str) -> Lifted | None:
+    least = (_CJK_SENTENCE if _is_cjk(rest) else _SENTENCE)[0]
+    return Lifted(query, rest.strip()) if query.strip() and _length(rest) >= least else None
+
+
+def _length(text: str) -> int:
+    return len(text) if _is_cjk(text) else len(text.split())
+
+
+def _is_cjk(text: str) -> bool:
+    """Whether words are not spaced: a third of the characters are Chinese, Japanese or Korean."""
+    return 3 * sum(ord(character) >= _CJK_FROM for character in text) > len(text)

@@ -1,0 +1,84 @@
+"""What speaks for a candidate: a few numbers that mean the same in every corpus."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hybridret.types import FloatArray, IntArray, ScoreArray
+
+EVIDENCE = ("cosine", "coverage", "bm25_share", "bm25_peak", "agreement")
+SOURCES = {"dense": ("cosine",), "bm25": ("coverage", "bm25_share", "bm25_peak"), "both": ("agreement",)}
+"""Whose evidence each column is."""
+_PEAK = 10.0
+_SAMPLE = 500
+_USUAL_MEAN, _USUAL_DEVIATION, _USUAL_COUNT = 0.15, 0.11, 20
+
+
+class Spread(NamedTuple):
+    """How cosines between a corpus's documents are spread, which tells what a high one is with this model.
+
+    Attributes:
+        mean: Their mean.
+        deviation: Their standard deviation.
+    """
+
+    mean: float
+    deviation: float
+
+
+def spread_of(vectors: FloatArray, rows: IntArray, seed: int) -> Spread:
+    """Measures the spread on pairs of at most 500 documents.
+
+    Few documents say little, so that a usual spread counts as much as that of 20 of them.
+
+    Args:
+        vectors: *Shape:* (n_rows, dimension), float32, unit length.
+        rows: *Shape:* (n_documents,), int64, the rows that hold documents.
+        seed: Seed of the sample.
+    """
+    taken = rows
+    if len(rows) > _SAMPLE:
+        taken = np.sort(np.random.default_rng(seed).choice(rows, _SAMPLE, replace=False))
+    share = _USUAL_COUNT / (_USUAL_COUNT + len(taken))
+    if len(taken) < 2:
+        return Spread(_USUAL_MEAN, _USUAL_DEVIATION)
+    sample = vectors[taken].astype(np.float64)
+    cosines = (sample @ sample.T)[np.triu_indices(len(taken), 1)]
+    mean = (1 - share) * cosines.mean() + share * _USUAL_MEAN
+    variance = (1 - share) * cosines.var() + share * _USUAL_DEVIATION**2
+    return Spread(float(mean), float(np.sqrt(variance)))
+
+
+def evidence(cosines: ScoreArray, bm25: ScoreArray, coverage: ScoreArray, ceiling: float, spread: Spread) -> ScoreArray:
+    """Puts the evidence on one query's candidates together.
+
+    Absolute values are kept, other than by the usual normalisations: a query whose best candidates have all been found
+    by chance looks unlike one with an answer, for both retrievers.
+
+    Args:
+        cosines: *Shape:* (n_candidates,), float64.
+        bm25: *Shape:* (n_candidates,), float64, BM25 scores.
+        coverage: *Shape:* (n_candidates,), float64, share of the query's idf whose words a candidate has.
+        ceiling: The BM25 score that no document can exceed.
+        spread: Of the corpus's cosines.
+
+    Returns:
+        *Shape:* (n_candidates, 5), float64, columns in the order of ``EVIDENCE``: the cosine in deviations from the
+        mean; the coverage; BM25 as a share of its ceiling; the softmax of ``10 * bm25 / max(bm25)``, high where one
+        candidate stands out; the first times the second.
+    """
+    standard = (cosines - spread.mean) / spread.deviation
+    table = np.zeros((len(cosines), len(EVIDENCE)))
+    if not len(cosines):
+        return table
+    best = bm25.max()
+    logits = _PEAK * bm25 / best if best > 0 else np.zeros(len(bm25))
+    peaks = np.exp(logits - logits.max())
+    table[:, 0] = standard
+    table[:, 1] = coverage
+    table[:, 2] = bm25 / ceiling if ceiling > 0 else 0.0
+    table[:, 3] = peaks / peaks.sum()
+    table[:, 4] = standard * coverage
+    return table

@@ -1,0 +1,99 @@
+"""The learned ranker: a weighted sum of evidence, brought to a probability of relevance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hybridret.fusion.evidence import EVIDENCE, SOURCES, Spread
+from hybridret.types import ScoreArray
+
+PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4)
+"""Weights fitted to the train and dev questions of six collections by ``benchmarks/fusion_prior.py``."""
+PRIOR_SLOPE, PRIOR_OFFSET = 0.26, -4.1
+_SINGLES = {"dense": "cosine", "bm25": "bm25_share"}
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Scores candidates by ``sigmoid(slope * (weights . evidence) + offset)``.
+
+    Attributes:
+        weights: Of the columns of ``EVIDENCE``.
+        spread: The corpus's spread of cosines when the ranker was fitted; None: that of the moment.
+        slope: Of the calibration (Platt, "Probabilistic Outputs for Support Vector Machines", 1999), above 0.
+        offset: Of the calibration.
+        scores: Probabilities of the right documents of questions that the calibration was not fitted to, ascending:
+            their quantiles are thresholds.
+        report: How the ranker came about, as JSON can hold it.
+    """
+
+    weights: tuple[float, ...] = PRIOR
+    spread: Spread | None = None
+    slope: float = PRIOR_SLOPE
+    offset: float = PRIOR_OFFSET
+    scores: tuple[float, ...] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def single(cls, name: str, **settings: Any) -> Ranker:
+        """A ranker that orders candidates as one retriever does."""
+        return cls(tuple(float(column == _SINGLES[name]) for column in EVIDENCE), **settings)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Ranker:
+        """Reads what ``as_json`` gave.
+
+        Raises:
+            ValueError: It is no ranker.
+        """
+        if set(value) != set(cls.__dataclass_fields__) or not isinstance(value["report"], Mapping):
+            raise ValueError("its ranker has other entries than a ranker has")
+        weights, scores = tuple(map(float, value["weights"])), tuple(map(float, value["scores"]))
+        spread = None if value["spread"] is None else Spread(*map(float, value["spread"]))
+        slope, offset = float(value["slope"]), float(value["offset"])
+        numbers = [*weights, *scores, slope, offset, *(spread or ())]
+        fits = len(weights) == len(EVIDENCE) and slope > 0 and (spread is None or spread.deviation > 0)
+        if not np.isfinite(numbers).all() or not fits:
+            raise ValueError("its ranker has numbers that cannot be")
+        return cls(weights, spread, slope, offset, scores, dict(value["report"]))
+
+    def as_json(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        return asdict(self)
+
+    def sums(self, evidence: ScoreArray) -> ScoreArray:
+        """The weighted sums. *Shapes:* (n_candidates, n_evidence) to (n_candidates,), float64."""
+        sums: ScoreArray = evidence @ np.array(self.weights)
+        return sums
+
+    def probabilities(self, sums: ScoreArray) -> ScoreArray:
+        """The calibrated probabilities of relevance, in the order of the sums. *Shape:* as that of the sums."""
+        logits = np.clip(self.slope * sums + self.offset, -36.0, 36.0)
+        probabilities: ScoreArray = 1.0 / (1.0 + np.exp(-logits))
+        return probabilities
+
+    def contributions(self, evidence: ScoreArray) -> dict[str, float]:
+        """What each source adds to one candidate's sum. *Shape:* (n_evidence,)."""
+        parts = dict(zip(EVIDENCE, (evidence * np.array(self.weights)).tolist(), strict=True))
+        return {source: sum(parts[column] for column in columns) for source, columns in SOURCES.items()}
+
+    def threshold(self, missed: float) -> float:
+        """The probability below which at most a share of right documents lie (split conformal prediction).
+
+        Vovk et al., "Algorithmic Learning in a Random World", 2005, section 4.2; exact where questions to come are
+        exchangeable with those of the fit.
+
+        Args:
+            missed: The share of right documents that may be missed.
+
+        Raises:
+            ValueError: The ranker was not fitted, or to too few questions for so small a share.
+        """
+        rank = int(np.floor(missed * (len(self.scores) + 1)))
+        if not 0 < missed < 1 or rank < 1:
+            raise ValueError(f"a threshold that misses {missed:g} of the answers cannot be had from {len(self.scores)}")
+        return self.scores[min(rank, len(self.scores)) - 1]
