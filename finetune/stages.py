@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.encoding import RememberingEncoder
-from finetune.preparing import DOCUMENTS, MODEL, QUESTIONS, Loaded, Preparation, identity
+from finetune.preparing import DOCUMENTS, HELD_OUT, MODEL, QUESTIONS, Loaded, Preparation, identity
 from finetune.splitting import held_out_exam
 from finetune.workfolder import Stage, read_mapping, write_mapping
 from hybridret.models import load_model
@@ -117,7 +117,7 @@ class Run(Preparation):
         return RememberingEncoder(self.loaded(load_model(str(self.gate.folder / MODEL))).encoder)
 
     def index(self, output: Path) -> Stage:
-        """Builds the bundle: all documents as given, encoded with the shipped model, codebooks fitted to them."""
+        """Builds the bundle: all documents as given, encoded by the shipped model, codebooks and fusion fitted anew."""
         from hybridret.config import Config
         from hybridret.hybrid import HybridIndex
         from hybridret.store.bundle import DATABASE
@@ -125,17 +125,27 @@ class Run(Preparation):
         def make(folder: Path) -> dict[str, Any]:
             config = Config(language=self.language, seed=self.recipe.seed)
             built = HybridIndex.build(self.documents, self.shipped, config, output, self.progress)
+            built.fit(self._held_out_labels(), self.progress)
             return {"info": built.info()}
 
         inputs = {
             "given": self.clean.facts["given"],
             "gate": self.gate.files,
             "dense": self.dense.files,
+            "questions": self.questions.files[HELD_OUT],
             "language": self.language,
             "seed": self.recipe.seed,
             "output": str(output.resolve()),
         }
         return self.work.run("index", inputs, make, redo=not (output / DATABASE).is_file())
+
+    def _held_out_labels(self) -> dict[str, dict[str, int]]:
+        """Labelled questions that nothing was trained on, with those of their documents that the index has."""
+        if self.questions.facts["kind"] != "labelled":
+            return {}
+        known = {document.doc_id for document in self.documents}
+        labels = {each.text: {name: 1 for name in each.positives if name in known} for each in self.split.held_out}
+        return {text: grades for text, grades in labels.items() if grades}
 
     def _decide(self, folder: Path) -> dict[str, Any]:
         """Compares the models; writes the weights of a merge that is shipped."""

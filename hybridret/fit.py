@@ -58,7 +58,7 @@ def fit_ranker(
     Returns:
         The ranker that the gate lets pass, with its report.
     """
-    lifted = {kind: _lifted(generation, documents, kind) for kind in LIFTERS}
+    lifted = {kind: lifted_questions(generation, documents, kind) for kind in LIFTERS}
     lifted = {kind: questions for kind, questions in lifted.items() if len(questions) >= LEAST_QUESTIONS}
     steps = [*lifted, *(["labelled"] if labelled else [])]
     judged: dict[str, list[Judged]] = {}
@@ -129,7 +129,7 @@ def _calibrated(base: Ranker, groups: list[list[Judged]], generation: Generation
     return Ranker(base.weights, spread, slope, offset, tuple(sorted(right)), report)
 
 
-def _lifted(
+def lifted_questions(
     generation: Generation, documents: Callable[[Sequence[int]], Mapping[int, Document]], kind: str
 ) -> list[Question]:
     """Questions lifted out of documents in random order until there are enough."""

@@ -1,0 +1,200 @@
+"""The learned fusion: where its prior weights come from, and what it gains on test questions over single retrievers.
+
+``python -m benchmarks.fusion NAME...``. Weights are decided on train and dev splits, each collection's own ones left
+out in turn; the test splits are measured once, with the weights that the package has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.results import write_result
+from hybridret import fit
+from hybridret.config import Config
+from hybridret.data.dataset import read_dataset
+from hybridret.data.lifted import LIFTERS
+from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
+from hybridret.dense import make_encoder
+from hybridret.display import progress_bars
+from hybridret.fusion import PRIOR
+from hybridret.fusion.gate import choose, with_labels
+from hybridret.fusion.training import Judged, fit_weights, ndcg
+from hybridret.generation import Generation
+from hybridret.hybrid import HybridIndex
+from hybridret.types import Encoder, Progress, ScoreArray
+
+MOST_QUESTIONS, SEED, PRIOR_STRENGTH = 500, 0, 1e-3
+LABELLED, FEW, RESAMPLES, LEAST_LOSS = 300, 10, 200, 1e-9
+RRF_CONSTANT = 60
+
+
+class Collection(NamedTuple):
+    """A collection's judged questions: per split, and per kind of lifted ones."""
+
+    splits: dict[str, list[Judged]]
+    lifted: dict[str, list[Judged]]
+    ranks: list[ScoreArray]
+    fit_seconds: float
+
+    @property
+    def deciding(self) -> list[Judged]:
+        """The questions by which something may be decided."""
+        return [each for split in ("train", "dev") for each in self.splits.get(split, [])]
+
+
+def main() -> None:
+    """Measures the collections named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("collections", nargs="+", help=f"BEIR folders, names, or {PYTHON_DOCS}")
+    names = parser.parse_args().collections
+    encoder, found = make_encoder(), {}
+    with progress_bars() as progress:
+        for name in names:
+            found[Path(name).name] = _collection(name, encoder, progress)
+    rows = {name: _row(each) for name, each in found.items()}
+    gains = [row["gain"] for row in rows.values()]
+    write_result(
+        "fusion",
+        {
+            "prior": [round(weight, 3) for weight in _prior(list(found.values()))],
+            "prior in the package": list(PRIOR),
+            "left out in turn": _left_out(found),
+            "test": rows,
+            "mean gain over the best single retriever": float(np.mean(gains)),
+            "lowest gain": min(gains),
+            "mean gain over reciprocal rank fusion": float(
+                np.mean([row["hybrid"] - row["rrf"] for row in rows.values()])
+            ),
+        },
+    )
+
+
+def _collection(name: str, encoder: Encoder, progress: Progress) -> Collection:
+    source = find_source(name)
+    documents = read_corpus(source)
+    index = HybridIndex.build(documents, encoder, Config(), progress=progress)
+    generation, store = index._changes.generation, index._changes.store
+    start = time.perf_counter()
+    lifted = {
+        kind: list(fit.judge(generation, fit.lifted_questions(generation, store.by_key, kind), encoder, progress))
+        for kind in LIFTERS
+    }
+    seconds = time.perf_counter() - start
+    splits = {
+        split: _judged(source, split, generation, encoder, progress)
+        for split in ("train", "dev", "test")
+        if source == PYTHON_DOCS or Path(source, "qrels", f"{split}.tsv").is_file()
+    }
+    return Collection(splits, lifted, [_ranks(each) for each in splits["test"]], seconds)
+
+
+def _judged(source: str, split: str, generation: Generation, encoder: Encoder, progress: Progress) -> list[Judged]:
+    rows = {doc_id: row for row, doc_id in enumerate(generation.ids)}
+    dataset = read_dataset(source, split, set(rows))
+    queries = sorted(dataset.queries)
+    if split != "test" and len(queries) > MOST_QUESTIONS:
+        drawn = np.random.default_rng(SEED).choice(len(queries), MOST_QUESTIONS, replace=False)
+        queries = [queries[at] for at in np.sort(drawn)]
+    questions = [
+        fit.Question(
+            dataset.queries[query], {rows[doc]: grade for doc, grade in dataset.qrels[query].items() if doc in rows}
+        )
+        for query in queries
+    ]
+    return list(fit.judge(generation, questions, encoder, progress, f"{split} questions"))
+
+
+def _row(each: Collection) -> dict[str, Any]:
+    """One collection's test questions."""
+    from scipy.stats import ttest_rel
+
+    test, groups = each.splits["test"], list(each.lifted.values())
+    weights = fit_weights(groups, PRIOR, fit.STRENGTH)
+    choice = choose(groups, weights, SEED)
+    alone = {name: np.array([ndcg(one.singles[at], one) for one in test]) for at, name in enumerate(fit.NAMES)}
+    best = max(alone, key=lambda name: alone[name].mean())
+    hybrid = alone[choice.name] if choice.name in alone else _values(test, weights)
+    row = {
+        **{name: float(values.mean()) for name, values in alone.items()},
+        "rrf": float(np.mean([ndcg(ranks, one) for ranks, one in zip(each.ranks, test, strict=True)])),
+        "no fit": float(_values(test, PRIOR).mean()),
+        "hybrid": float(hybrid.mean()),
+        "gain": float(hybrid.mean() - alone[best].mean()),
+        "p": 1.0 if (hybrid == alone[best]).all() else float(ttest_rel(hybrid, alone[best]).pvalue),
+        "shipped": choice.name,
+        "fit seconds": round(each.fit_seconds, 1),
+    }
+    if each.deciding:
+        row["with labels"] = _with_labels(each.deciding, test, weights, hybrid, alone[best])
+    return row
+
+
+def _with_labels(
+    pool: Sequence[Judged], test: Sequence[Judged], weights: Sequence[float], hybrid: ScoreArray, best: ScoreArray
+) -> dict[str, Any]:
+    """What labelled questions change: many of them once, ten of them many times."""
+    generator = np.random.default_rng(SEED)
+    n_labelled = min(LABELLED, len(pool))
+    drawn = [pool[at] for at in generator.choice(len(pool), n_labelled, replace=False)]
+    many, taken = with_labels(drawn, weights, SEED)
+    values = _values(test, many) if taken else hybrid
+    worse = 0
+    for seed in range(RESAMPLES):
+        few = [pool[at] for at in generator.choice(len(pool), FEW, replace=False)]
+        fitted, changed = with_labels(few, weights, seed)
+        worse += changed and float(_values(test, fitted).mean()) < float(hybrid.mean()) - LEAST_LOSS
+    return {
+        "questions": n_labelled,
+        "taken": taken,
+        "nDCG@10": float(values.mean()),
+        "gain": float(values.mean() - best.mean()),
+        "ten labels worse than none": worse / RESAMPLES,
+    }
+
+
+def _prior(collections: Sequence[Collection]) -> tuple[float, ...]:
+    """Weights from nothing: every collection's deciding questions count alike."""
+    groups = [each.deciding for each in collections if each.deciding]
+    return fit_weights(groups, (0.0,) * len(PRIOR), PRIOR_STRENGTH)
+
+
+def _left_out(found: dict[str, Collection]) -> dict[str, dict[str, Any]]:
+    """Each collection's deciding questions, or else its test ones, with a prior that has not seen them."""
+    rows = {}
+    for name, each in found.items():
+        prior = _prior([other for called, other in found.items() if called != name])
+        groups = list(each.lifted.values())
+        weights = fit_weights(groups, prior, fit.STRENGTH)
+        asked = each.deciding or each.splits["test"]
+        best = max(np.mean([ndcg(one.singles[at], one) for one in asked]) for at in range(len(fit.NAMES)))
+        rows[name] = {
+            "prior alone": float(_values(asked, prior).mean() - best),
+            "fitted": float(_values(asked, weights).mean() - best),
+            "shipped": choose(groups, weights, SEED).name,
+        }
+    return rows
+
+
+def _values(questions: Sequence[Judged], weights: Sequence[float]) -> ScoreArray:
+    return np.array([ndcg(each.evidence @ np.array(weights), each) for each in questions])
+
+
+def _ranks(one: Judged) -> ScoreArray:
+    """Reciprocal rank fusion of dense and bm25, as ensemble retrievers do it."""
+    total = np.zeros(len(one.gains))
+    for scores in one.singles:
+        order = np.argsort(-scores, kind="stable")
+        ranks = np.empty(len(order))
+        ranks[order] = np.arange(1, len(order) + 1)
+        total += np.where(scores > -np.inf, 1 / (RRF_CONSTANT + ranks), 0.0)
+    return total
+
+
+if __name__ == "__main__":
+    main()
