@@ -31,15 +31,15 @@ from hybridret.types import Encoder, Progress, ScoreArray
 
 MOST_QUESTIONS, SEED, PRIOR_STRENGTH = 500, 0, 1e-3
 LABELLED, FEW, RESAMPLES, LEAST_LOSS = 300, 10, 200, 1e-9
-RRF_CONSTANT = 60
+RRF_CONSTANT, STRANGERS = 60, 50
 
 
 class Collection(NamedTuple):
-    """A collection's judged questions: per split, and per kind of lifted ones."""
+    """A collection's judged questions: per split, per kind of lifted ones, and those of other collections."""
 
     splits: dict[str, list[Judged]]
     lifted: dict[str, list[Judged]]
-    ranks: list[ScoreArray]
+    strangers: list[Judged]
     fit_seconds: float
 
     @property
@@ -56,7 +56,7 @@ def main() -> None:
     encoder, found = make_encoder(), {}
     with progress_bars() as progress:
         for name in names:
-            found[Path(name).name] = _collection(name, encoder, progress)
+            found[Path(name).name] = _collection(name, [other for other in names if other != name], encoder, progress)
     rows = {name: _row(each) for name, each in found.items()}
     gains = [row["gain"] for row in rows.values()]
     write_result(
@@ -75,7 +75,7 @@ def main() -> None:
     )
 
 
-def _collection(name: str, encoder: Encoder, progress: Progress) -> Collection:
+def _collection(name: str, others: Sequence[str], encoder: Encoder, progress: Progress) -> Collection:
     source = find_source(name)
     documents = read_corpus(source)
     index = HybridIndex.build(documents, encoder, Config(), progress=progress)
@@ -91,7 +91,15 @@ def _collection(name: str, encoder: Encoder, progress: Progress) -> Collection:
         for split in ("train", "dev", "test")
         if source == PYTHON_DOCS or Path(source, "qrels", f"{split}.tsv").is_file()
     }
-    return Collection(splits, lifted, [_ranks(each) for each in splits["test"]], seconds)
+    strange = [fit.Question(text, {}) for other in others for text in _texts(other)]
+    return Collection(splits, lifted, list(fit.judge(generation, strange, encoder, progress)), seconds)
+
+
+def _texts(name: str) -> list[str]:
+    """Some test questions of a collection."""
+    source = find_source(name)
+    queries = read_dataset(source, "test", {document.doc_id for document in read_corpus(source)}).queries
+    return [queries[query] for query in sorted(queries)[:STRANGERS]]
 
 
 def _judged(source: str, split: str, generation: Generation, encoder: Encoder, progress: Progress) -> list[Judged]:
@@ -122,17 +130,39 @@ def _row(each: Collection) -> dict[str, Any]:
     hybrid = alone[choice.name] if choice.name in alone else _values(test, weights)
     row = {
         **{name: float(values.mean()) for name, values in alone.items()},
-        "rrf": float(np.mean([ndcg(ranks, one) for ranks, one in zip(each.ranks, test, strict=True)])),
+        "rrf": float(np.mean([ndcg(_ranks(one), one) for one in test])),
         "no fit": float(_values(test, PRIOR).mean()),
         "hybrid": float(hybrid.mean()),
         "gain": float(hybrid.mean() - alone[best].mean()),
         "p": 1.0 if (hybrid == alone[best]).all() else float(ttest_rel(hybrid, alone[best]).pvalue),
         "shipped": choice.name,
         "fit seconds": round(each.fit_seconds, 1),
+        "abstention": _abstention(test, each.strangers, weights),
     }
     if each.deciding:
         row["with labels"] = _with_labels(each.deciding, test, weights, hybrid, alone[best])
     return row
+
+
+def _abstention(test: Sequence[Judged], strangers: Sequence[Judged], weights: Sequence[float]) -> dict[str, float]:
+    """How well the best candidate's sum tells questions with an answer from others: the area under the ROC curve."""
+    from scipy.stats import mannwhitneyu
+
+    def best(tables: Sequence[ScoreArray]) -> ScoreArray:
+        return np.array([(table @ np.array(weights)).max() for table in tables])
+
+    answerable = [one for one in test if one.gains.any() and not one.gains.all()]
+    pairs = {
+        "other collections": (best([one.evidence for one in test]), best([one.evidence for one in strangers])),
+        "answers removed": (
+            best([one.evidence for one in answerable]),
+            best([one.evidence[one.gains == 0] for one in answerable]),
+        ),
+    }
+    return {
+        name: float(mannwhitneyu(own, others).statistic / (len(own) * len(others)))
+        for name, (own, others) in pairs.items()
+    }
 
 
 def _with_labels(

@@ -9,6 +9,9 @@ from hybridret.config import Config
 from hybridret.errors import BundleError, InputError
 from hybridret.store.bundle import ArrayFile
 
+_LATER = {"ranker"}
+"""Entries that bundles of earlier versions lack."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -54,7 +57,8 @@ class State:
             BundleError: It is no state of a bundle.
         """
         try:
-            if set(value) != {field.name for field in fields(cls)}:
+            known = {field.name for field in fields(cls)}
+            if not known - _LATER <= set(value) <= known:
                 raise ValueError("its state has other entries than a state has")
             files = {part: [_array_file(entry) for entry in entries] for part, entries in value["files"].items()}
             state = cls(**{**value, "config": Config(**value["config"]), "files": files})
