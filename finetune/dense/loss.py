@@ -105,7 +105,7 @@ class RetrievalLoss(CachedLossMixin, nn.Module):
         lengths = feature["attention_mask"].sum(dim=1)
         order = lengths.argsort(stable=True)
         parts = []
-        for run in order.split(_CPU_RUN):
+        for run in order.split(_CPU_RUN):  # type: ignore[no-untyped-call]
             longest = int(lengths[run].max())
             cut = {
                 name: each[run, :longest] if torch.is_tensor(each) and each.shape[:2] == tokens.shape else each
