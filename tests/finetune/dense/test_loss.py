@@ -64,6 +64,19 @@ def test_gradcache_gives_the_gradient_of_the_whole_batch(
             torch.testing.assert_close(grad, found[0][1][name], atol=1e-9, rtol=1e-7)
 
 
+def test_texts_in_runs_of_like_length_give_the_gradient_of_the_whole_batch(
+    load_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_tiny(0.0, "float64").train()
+    found = []
+    for run in (1000, 3):
+        monkeypatch.setattr("finetune.dense.loss._CPU_RUN", run)
+        found.append(gradients(model, RetrievalLoss(model, 0.1), targets(False)))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-9)
+    for name, grad in found[0][1].items():
+        torch.testing.assert_close(grad, found[1][1][name], atol=1e-9, rtol=1e-7)
+
+
 def test_gradcache_replays_dropout(load_tiny: Callable[..., Any]) -> None:
     """With one micro-batch a column the random numbers are drawn alike, so that dropout gives the same gradient too."""
     model = load_tiny(0.1, "float64").train()
