@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridret.decoding.forest import Forest
+from hybridret.decoding.guide import Guide
 from hybridret.decoding.trie import END, Leaves, Trie
 from hybridret.ranking import top_k
 from hybridret.types import IntArray, Run, ScoreArray
@@ -56,6 +57,7 @@ def beam_search(
     n_beams: int,
     alive: Sequence[IntArray | None],
     ties: IntArray,
+    guide: Guide | None = None,
 ) -> list[Run]:
     """Finds the docids with the highest log-probability.
 
@@ -72,14 +74,16 @@ def beam_search(
         n_beams: How many prefixes are kept per query.
         alive: Per trie what its ``alive_before`` gave for the documents that may be found; None: all.
         ties: *Shape:* (n_rows,), int64, place among documents of equal score.
+        guide: Documents whose beams are spared in pruning.
 
     Returns:
         Per query the documents found, at most ``n_beams``, with their docids' log-probabilities.
 
     Raises:
-        ValueError: The tries differ in depth, ``alive`` is not theirs, or what ``step`` gives does not fit the beams.
+        ValueError: The tries differ in depth, ``alive`` is not theirs, a bonus is below 0, or what ``step`` gives does
+            not fit the beams.
     """
-    forest = Forest(tries, alive)
+    forest = Forest(tries, alive, guide)
     if min(n_beams, forest.n_leaves) == 0:
         return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in range(n_queries)]
     zeros = np.zeros((n_queries, 1), dtype=np.int64)
@@ -127,7 +131,10 @@ def _branched(forest: Forest, level: int, beams: Beams, log_probs: LogProbs | No
     branches = forest.branches(level, _flat(beams.nodes))
     gained = _gained(log_probs, beams.scores.shape, branches.fanout, branches.tokens)
     scores = np.repeat(beams.scores.ravel(), branches.fanout) + gained
-    scores, picked = _best(scores, branches.fanout.reshape(n_queries, width).sum(axis=1), n_beams)
+    bonus = forest.bonus(branches, np.repeat(np.arange(n_queries), width))
+    worth = scores if bonus is None else scores + bonus
+    kept, picked = _best(worth, branches.fanout.reshape(n_queries, width).sum(axis=1), n_beams)
+    scores = kept if bonus is None else np.where(kept > -np.inf, scores[picked], -np.inf)
     parents = branches.owners(picked) - width * np.arange(n_queries)[:, None]
     return _cleared(Beams(branches.nodes(picked), branches.tokens[picked], scores, parents))
 
