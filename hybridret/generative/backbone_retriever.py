@@ -94,7 +94,8 @@ class BackboneRetriever:
         n_beams = n_living if n_living <= max(wanted, EXHAUSTIVE_UP_TO) else wanted
         if not queries.texts or not n_beams:
             return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in queries.texts]
-        state, n_tokens = self._encoded(queries.texts), self.docids.shape[1]
+        state, n_tokens = self.backbone.encode(queries.texts), self.docids.shape[1]
+        self._kept = queries.texts, state
 
         def step(level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
             return self.backbone.step(state, level, tokens, parents) if level < n_tokens else None
@@ -112,7 +113,7 @@ class BackboneRetriever:
         for own, given in zip(asked, rows, strict=True):
             own[: len(given)] = given
         places = self._own[asked].reshape(len(rows), -1)
-        scores = self.backbone.score(self._encoded(queries.texts), self.docids[places]) / self._lengths[places]
+        scores = self.backbone.score(self._left(queries.texts), self.docids[places]) / self._lengths[places]
         scores = np.where(places >= 0, scores, -np.inf).reshape(len(rows), n_most, -1).max(axis=2)
         return [own[: len(given)] for own, given in zip(scores, rows, strict=True)]
 
@@ -134,12 +135,10 @@ class BackboneRetriever:
         bonus = np.broadcast_to(guide.bonus[..., None], places.shape)
         return Guide(places.reshape(len(places), -1), bonus.reshape(len(places), -1))
 
-    def _encoded(self, texts: list[str]) -> Any:
-        """The backbone's state, kept for the scoring that follows the search of the same queries."""
-        kept = self._kept
-        if kept is None or kept[0] is not texts:
-            kept = self._kept = (texts, self.backbone.encode(texts))
-        return kept[1]
+    def _left(self, texts: list[str]) -> Any:
+        """What the search of the same queries left, which is used up: later the backbone may have been trained."""
+        kept, self._kept = self._kept, None
+        return kept[1] if kept is not None and kept[0] is texts else self.backbone.encode(texts)
 
 
 def _by_owner(owners: IntArray) -> IntArray:
