@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hybridret.generative.language_model import LanguageModelBackbone, State, copied
+from hybridret.generative.narrow_head import logits_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ class CausalBackbone(LanguageModelBackbone):
         ids, mask = self._inputs(texts)
         with torch.inference_mode(), self._only(0, 1):
             output = self.model(input_ids=ids, attention_mask=mask, use_cache=True, **self._positions(mask))
-            hidden = {"last": output.logits[:, -1], "cache": output.past_key_values}
+            hidden = {"last": logits_of(output, self.model)[:, -1], "cache": output.past_key_values}
         return State(mask, hidden)
 
     def _first(self, state: State) -> Tensor:
@@ -43,10 +44,13 @@ class CausalBackbone(LanguageModelBackbone):
         mask = torch.cat([state.mask.repeat_interleave(state.width, dim=0), tokens.new_ones(len(tokens), level)], dim=1)
         positions = {name: own[:, -1:] for name, own in self._positions(mask).items()}
         output = self.model(
-            input_ids=tokens, attention_mask=mask, past_key_values=state.cache, use_cache=True, **positions
+            input_ids=tokens,
+            attention_mask=self._needed(mask),
+            past_key_values=state.cache,
+            use_cache=True,
+            **positions,
         )
-        logits: Tensor = output.logits[:, -1]
-        return logits
+        return logits_of(output, self.model)[:, -1]
 
     def _teacher_forced(self, texts: Sequence[str], tokens: Tensor) -> Tensor:
         import torch
@@ -55,8 +59,7 @@ class CausalBackbone(LanguageModelBackbone):
         whole = torch.cat([ids, tokens[:, :-1]], dim=1)
         mask = torch.cat([mask, torch.ones_like(tokens[:, :-1])], dim=1)
         output = self.model(input_ids=whole, attention_mask=mask, use_cache=False, **self._positions(mask))
-        logits: Tensor = output.logits[:, ids.shape[1] - 1 :]
-        return logits
+        return logits_of(output, self.model)[:, ids.shape[1] - 1 :]
 
     def _positions(self, mask: Tensor) -> dict[str, Tensor]:
         """Each token's place behind the padding, for models that are told. *Shape:* (n, n_tokens), int64."""

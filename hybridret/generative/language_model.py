@@ -74,7 +74,7 @@ class LanguageModelBackbone(ABC):
         self._pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.level_sizes: tuple[int, ...] | None = None
         self._set_levels(level_sizes)
-        narrowed(model.get_output_embeddings())
+        narrowed(model)
 
     @classmethod
     def from_pretrained(
@@ -174,7 +174,7 @@ class LanguageModelBackbone(ABC):
             raise ModelError("docid tokens cannot be added under adapters: merge them first")
         add_code_tokens(self.model, self.tokenizer, level_sizes, vectors, seed)
         self._set_levels(level_sizes)
-        narrowed(self.model.get_output_embeddings())
+        narrowed(self.model)
 
     def step(self, state: State, level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
         """Scores the tokens of a level; see ``Step``. Beams that have ended get log-probabilities of no meaning.
@@ -192,7 +192,7 @@ class LanguageModelBackbone(ABC):
                 if level == 0
                 else self._next(state, level, *self._beams(state, level, tokens, parents))
             )
-            log_probs = self._normalised(logits, level)
+            log_probs = self._normalised(logits, level, self._firsts[level] if self._firsts else 0)
         result: LogProbs = log_probs.view(len(state.mask), -1, log_probs.shape[-1]).cpu().numpy()
         if np.isnan(result).any():
             raise ModelError(f"{type(self.model).__name__} gives log-probabilities that are not numbers")
@@ -235,10 +235,11 @@ class LanguageModelBackbone(ABC):
         self._check(texts, docids)
         wanted = torch.as_tensor(docids, device=self.model.device)
         tokens = torch.stack([self._vocabulary(level, column) for level, column in enumerate(wanted.T)], dim=1)
+        start = min(self._firsts[: docids.shape[1]], default=0)
         with self._only(0, docids.shape[1]):
             logits = self._teacher_forced(texts, tokens)
         scored = [
-            self._normalised(logits[:, level], level).gather(1, wanted[:, level, None].clamp(min=0))
+            self._normalised(logits[:, level], level, start).gather(1, wanted[:, level, None].clamp(min=0))
             for level in range(docids.shape[1])
         ]
         return torch.cat(scored, dim=1).masked_fill(wanted == END, 0.0)
@@ -283,12 +284,19 @@ class LanguageModelBackbone(ABC):
         first = 0 if self.level_sizes is None else self._firsts[level]
         return (codes + first).masked_fill(codes < 0, self._pad)
 
-    def _normalised(self, logits: Tensor, level: int) -> Tensor:
-        """Log-probabilities of all codes of a level. *Shape:* (n, n_codes), float32."""
+    def _normalised(self, logits: Tensor, level: int, start: int) -> Tensor:
+        """Log-probabilities of all codes of a level. *Shape:* (n, n_codes), float32.
+
+        The logits are of the whole vocabulary, or, from a narrowed model, of the tokens from ``start`` on.
+        """
         if self.level_sizes is not None:
-            first = self._firsts[level]
+            first = self._firsts[level] - (0 if logits.shape[1] == self._n_vocabulary else start)
             logits = logits[:, first : first + self.level_sizes[level]]
         return logits.float().log_softmax(dim=-1)
+
+    def _needed(self, mask: Tensor) -> Tensor | None:
+        """A mask, None where there is no padding: attention without one is faster."""
+        return None if bool(mask.all()) else mask
 
     def _only(self, level: int, end: int) -> Any:
         """Has the output layer work out some levels' tokens alone."""
@@ -300,11 +308,12 @@ class LanguageModelBackbone(ABC):
     def _set_levels(self, level_sizes: Sequence[int] | None) -> None:
         self._firsts = [] if level_sizes is None else code_tokens(self.model, self.tokenizer, level_sizes)
         self.level_sizes = None if level_sizes is None else tuple(level_sizes)
+        self._n_vocabulary: int = self.model.get_input_embeddings().weight.shape[0]
 
     def _check(self, texts: Sequence[str], docids: IntArray) -> None:
         if docids.ndim != 2 or len(docids) != len(texts) or not (docids != END).any():
             raise InputError(f"{len(texts)} texts are trained with docids of shape {docids.shape}, none of them empty")
-        sizes = self.level_sizes or (self.model.get_input_embeddings().weight.shape[0],) * docids.shape[1]
+        sizes = self.level_sizes or (self._n_vocabulary,) * docids.shape[1]
         if docids.shape[1] > len(sizes) or (docids < END).any() or (docids >= np.array(sizes)[: docids.shape[1]]).any():
             raise InputError(f"a docid has a token that the backbone's levels {self.level_sizes} lack")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hybridret.errors import ModelError
 from hybridret.generative.language_model import LanguageModelBackbone, State, copied
+from hybridret.generative.narrow_head import logits_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,9 +30,18 @@ class Seq2SeqBackbone(LanguageModelBackbone):
             encoder = self.model.get_encoder()
             return State(mask, encoder(input_ids=ids, attention_mask=mask).last_hidden_state)
 
+    @cached_property
+    def _empty(self) -> Any:
+        """Caches without a token; to make them, transformers copies the model's configuration, which takes long."""
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self.model.config.get_text_config(decoder=True)), DynamicCache()
+
     def _first(self, state: State) -> Tensor:
-        state.width, state.cache = 1, None
-        state.extra = state.encoded, state.mask, None
+        from transformers import EncoderDecoderCache
+
+        state.width, state.cache = 1, EncoderDecoderCache(*map(copied, self._empty))
+        state.extra = state.encoded, self._needed(state.mask), None
         logits = self._decoded(state, self._start(len(state.mask)))
         encoded, mask, _ = state.extra
         state.extra = encoded, mask, copied(state.cache.cross_attention_cache)
@@ -52,7 +63,7 @@ class Seq2SeqBackbone(LanguageModelBackbone):
         own = copied(state.extra[2])
         own.reorder_cache(queries)
         state.cache = EncoderDecoderCache(state.cache.self_attention_cache, own)
-        state.extra = state.encoded[queries], state.mask[queries], state.extra[2]
+        state.extra = state.encoded[queries], self._needed(state.mask[queries]), state.extra[2]
 
     def _decoded(self, state: State, tokens: Tensor) -> Tensor:
         """Logits after the tokens, which join the cache."""
@@ -67,22 +78,21 @@ class Seq2SeqBackbone(LanguageModelBackbone):
             use_cache=True,
         )
         state.cache = output.past_key_values
-        logits: Tensor = output.logits[:, -1]
-        return logits
+        return logits_of(output, self.model)[:, -1]
 
     def _teacher_forced(self, texts: Sequence[str], tokens: Tensor) -> Tensor:
         import torch
 
         ids, mask = self._inputs(texts)
         shifted = torch.cat([self._start(len(texts)), tokens[:, :-1]], dim=1)
-        logits: Tensor = self.model(
+        output = self.model(
             input_ids=ids,
             attention_mask=mask,
             decoder_input_ids=shifted,
             decoder_attention_mask=torch.ones_like(shifted),
             use_cache=False,
-        ).logits
-        return logits
+        )
+        return logits_of(output, self.model)
 
     def _start(self, n: int) -> Tensor:
         """The token that decoding starts with. *Shape:* (n, 1), int64."""

@@ -50,7 +50,9 @@ def make_model(shape: str, seed: int = 0) -> Any:
             decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64,
             dropout=0.0, init_std=0.3, decoder_start_token_id=1, forced_eos_token_id=None, **ids,
         )  # fmt: skip
-        return transformers.BartForConditionalGeneration(config).eval()
+        model = transformers.BartForConditionalGeneration(config).eval()
+        model.final_logits_bias += torch.randn(model.final_logits_bias.shape)
+        return model
     if shape == "llama":
         config = transformers.LlamaConfig(
             vocab_size=size, hidden_size=_WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,

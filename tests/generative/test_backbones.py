@@ -75,20 +75,20 @@ def test_cached_stepping_equals_uncached(
 ) -> None:
     backbone = make_backbone(shape, None if is_text else level_sizes)
     rng = np.random.default_rng(0)
-    state = backbone.encode(TEXTS[:3])
-    for _ in range(2):
-        prefixes: list[list[list[int]]] = [[[]] for _ in range(3)]
-        tokens, parents = np.full((3, 1), END), np.zeros((3, 1), dtype=np.int64)
+    padded, alone = backbone.encode(TEXTS[:3]), backbone.encode(TEXTS[:1])
+    for state, n in ((padded, 3), (padded, 3), (alone, 1)):
+        prefixes: list[list[list[int]]] = [[[]] for _ in range(n)]
+        tokens, parents = np.full((n, 1), END), np.zeros((n, 1), dtype=np.int64)
         for level, width in enumerate((4, 3, 3)):
             log_probs = backbone.step(state, level, tokens, parents)
             assert log_probs.dtype == np.float32
             for text, own, scored in zip(TEXTS, prefixes, log_probs, strict=False):
                 for prefix, row in zip(own, scored, strict=True):
                     np.testing.assert_allclose(row, next_log_probs(backbone, text, prefix), atol=1e-5)
-            parents = rng.integers(0, log_probs.shape[1], (3, width))
+            parents = rng.integers(0, log_probs.shape[1], (n, width))
             if level == 0:
                 parents[:] = 0
-            tokens = rng.integers(0, 4 if is_text else level_sizes[level], (3, width))
+            tokens = rng.integers(0, 4 if is_text else level_sizes[level], (n, width))
             prefixes = [
                 [[*own[parent], token] for parent, token in zip(whose, new, strict=True)]
                 for own, whose, new in zip(prefixes, parents.tolist(), tokens.tolist(), strict=True)
