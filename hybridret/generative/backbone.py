@@ -17,7 +17,7 @@ State = TypeVar("State")
 
 
 class Backbone(Protocol[State]):
-    """Scores docids given texts; ``partial(backbone.step, state)`` is a ``Step`` of beam search.
+    """Scores docids given texts; ``partial(backbone.step, state)`` is a ``Step`` of beam search, and so is ``ahead``.
 
     Log-probabilities are over all codes of a level, or all tokens of the vocabulary where docids are texts, never over
     the valid ones alone: else filters and additions would change scores.
@@ -31,6 +31,9 @@ class Backbone(Protocol[State]):
 
     def step(self, state: State, level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
         """Scores the tokens of a level, as ``Step`` does; level 0 starts anew."""
+
+    def ahead(self, state: State, level: int, tokens: IntArray, parents: IntArray, paths: IntArray) -> LogProbs:
+        """Scores tokens that are known beforehand, several levels at once, as ``Ahead`` does; not of level 0."""
 
     def score(self, state: State, docids: IntArray) -> ScoreArray:
         """Scores given docids of each query.

@@ -100,8 +100,12 @@ class BackboneRetriever:
         def step(level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
             return self.backbone.step(state, level, tokens, parents) if level < n_tokens else None
 
+        def ahead(level: int, tokens: IntArray, parents: IntArray, paths: IntArray) -> LogProbs:
+            scored = self.backbone.ahead(state, level, tokens, parents, paths[: n_tokens - level])
+            return np.concatenate([scored, np.zeros((len(paths) - len(scored), *tokens.shape), scored.dtype)])
+
         own_guide = None if guide is None else self._by_docid(guide)
-        runs = beam_search([self.trie], step, len(queries.texts), n_beams, [alive], ties[self.owners], own_guide)
+        runs = beam_search([self.trie], step, len(queries.texts), n_beams, [alive], ties[self.owners], own_guide, ahead)
         return [self._merged(run, k, ties) for run in runs]
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:

@@ -41,8 +41,14 @@ class CausalBackbone(LanguageModelBackbone):
 
         if order is not None:
             state.cache.reorder_cache(order)
-        mask = torch.cat([state.mask.repeat_interleave(state.width, dim=0), tokens.new_ones(len(tokens), level)], dim=1)
-        positions = {name: own[:, -1:] for name, own in self._positions(mask).items()}
+        mask = torch.cat(
+            [
+                state.mask.repeat_interleave(state.width, dim=0),
+                tokens.new_ones(len(tokens), level - 1 + tokens.shape[1]),
+            ],
+            dim=1,
+        )
+        positions = {name: own[:, -tokens.shape[1] :] for name, own in self._positions(mask).items()}
         output = self.model(
             input_ids=tokens,
             attention_mask=self._needed(mask),
@@ -50,7 +56,7 @@ class CausalBackbone(LanguageModelBackbone):
             use_cache=True,
             **positions,
         )
-        return logits_of(output, self.model)[:, -1]
+        return logits_of(output, self.model)
 
     def _teacher_forced(self, texts: Sequence[str], tokens: Tensor) -> Tensor:
         import torch

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 256
 _BLOCK = 64
+_MOST_LOGITS = 2**26
 _SETTINGS, _MODEL, _ADAPTER = "docid.json", "model", "adapter"
 
 
@@ -187,41 +188,64 @@ class LanguageModelBackbone(ABC):
         if self.level_sizes is not None and level >= len(self.level_sizes):
             return None
         with torch.inference_mode(), self._only(level, level + 1):
-            logits = (
-                self._first(state)
-                if level == 0
-                else self._next(state, level, *self._beams(state, level, tokens, parents))
-            )
-            log_probs = self._normalised(logits, level, self._firsts[level] if self._firsts else 0)
+            if level == 0:
+                logits = self._first(state)
+            else:
+                logits = self._next(state, level, *self._beams(state, level, tokens[..., None], parents))[:, -1]
+            log_probs = self._normalised(logits, level, self._start(level, level + 1))
         result: LogProbs = log_probs.view(len(state.mask), -1, log_probs.shape[-1]).cpu().numpy()
-        if np.isnan(result).any():
-            raise ModelError(f"{type(self.model).__name__} gives log-probabilities that are not numbers")
+        return self._checked(result)
+
+    def ahead(self, state: State, level: int, tokens: IntArray, parents: IntArray, paths: IntArray) -> LogProbs:
+        """Scores tokens that are known beforehand, several levels in one pass; see ``Ahead``.
+
+        Raises:
+            ModelError: The model gives what is not a number.
+        """
+        n_levels = len(paths) if self.level_sizes is None else max(0, min(len(paths), len(self.level_sizes) - level))
+        scores: LogProbs = np.zeros(paths.shape, dtype=np.float32)
+        widest = self._n_vocabulary if self.level_sizes is None else sum(self.level_sizes[level : level + n_levels])
+        piece = max(1, _MOST_LOGITS // (tokens.size * max(1, widest)))
+        own = np.tile(np.arange(tokens.shape[1]), (len(tokens), 1))
+        for start in range(0, n_levels, piece):
+            wanted = paths[start : min(start + piece, n_levels)]
+            known = np.concatenate([tokens[None], wanted[:-1]])
+            scores[start : start + piece] = self._scored(state, level + start, known, parents, wanted)
+            tokens, parents = wanted[-1], own
+        return self._checked(scores)
+
+    def _scored(self, state: State, level: int, known: IntArray, parents: IntArray, wanted: IntArray) -> LogProbs:
+        """Log-probabilities of wanted tokens, each after the known one. *Shapes:* (n_levels, n_queries, n_beams)."""
+        import torch
+
+        n_levels = len(wanted)
+        after = torch.as_tensor(wanted.reshape(n_levels, -1, 1), device=self.model.device)
+        with torch.inference_mode(), self._only(level, level + n_levels):
+            logits = self._next(state, level, *self._beams(state, level, np.moveaxis(known, 0, -1), parents))
+            first = self._start(level, level + n_levels)
+            scored = [
+                self._normalised(logits[:, at], level + at, first)
+                .gather(1, own.clamp(min=0))
+                .masked_fill(own == END, 0)
+                for at, own in enumerate(after)
+            ]
+        result: LogProbs = torch.stack(scored).cpu().numpy().reshape(wanted.shape)
         return result
 
     def score(self, state: State, docids: IntArray) -> ScoreArray:
         """Scores given docids of each query; see ``Backbone``."""
-        blocks = [
-            self._score_block(state, docids[:, start : start + _BLOCK]) for start in range(0, docids.shape[1], _BLOCK)
-        ]
-        return np.concatenate([np.zeros((len(docids), 0)), *blocks], axis=1)
-
-    def _score_block(self, state: State, docids: IntArray) -> ScoreArray:
-        n_queries, n_docids, n_tokens = docids.shape
-        scores = np.zeros((n_queries, n_docids))
-        tokens, parents = np.full((n_queries, 1), END), np.zeros((n_queries, 1), dtype=np.int64)
-        for level in range(n_tokens):
-            log_probs = self.step(state, level, tokens, parents)
-            wanted = docids[:, :, level]
-            if log_probs is None or not (wanted != END).any():
-                break
-            picked = np.take_along_axis(
-                np.broadcast_to(log_probs, (n_queries, n_docids, log_probs.shape[2])),
-                np.maximum(wanted, 0)[..., None],
-                2,
-            )[..., 0]
-            scores += np.where(wanted == END, 0.0, picked)
-            tokens = wanted
-            parents = np.zeros_like(wanted) if level == 0 else np.tile(np.arange(n_docids), (n_queries, 1))
+        scores = np.zeros(docids.shape[:2])
+        if not docids.size:
+            return scores
+        root = np.full((len(docids), 1), END), np.zeros((len(docids), 1), dtype=np.int64)
+        for start in range(0, docids.shape[1], _BLOCK):
+            block = docids[:, start : start + _BLOCK]
+            log_probs = self.step(state, 0, *root)
+            assert log_probs is not None
+            tokens = block[:, :, 0]
+            first = np.take_along_axis(log_probs[:, 0], np.maximum(tokens, 0), axis=1)
+            rest = self.ahead(state, 1, tokens, np.zeros_like(tokens), np.moveaxis(block[:, :, 1:], -1, 0))
+            scores[:, start : start + _BLOCK] = np.where(tokens == END, 0.0, first) + rest.sum(axis=0, dtype=np.float64)
         return scores
 
     def token_log_probs(self, texts: Sequence[str], docids: IntArray) -> Tensor:
@@ -235,7 +259,7 @@ class LanguageModelBackbone(ABC):
         self._check(texts, docids)
         wanted = torch.as_tensor(docids, device=self.model.device)
         tokens = torch.stack([self._vocabulary(level, column) for level, column in enumerate(wanted.T)], dim=1)
-        start = min(self._firsts[: docids.shape[1]], default=0)
+        start = self._start(0, docids.shape[1])
         with self._only(0, docids.shape[1]):
             logits = self._teacher_forced(texts, tokens)
         scored = [
@@ -258,9 +282,16 @@ class LanguageModelBackbone(ABC):
 
     @abstractmethod
     def _next(self, state: State, level: int, tokens: Tensor, order: Tensor | None) -> Tensor:
-        """Logits after one more token. *Shapes:* (n_queries * n_beams, n_vocabulary), from (n_queries * n_beams, 1).
+        """Logits after further tokens, which join the caches.
 
-        ``order`` says which beam of the level above each one continues, None where that is its own place.
+        Args:
+            state: The caches and the beams.
+            level: Of the first logits; one less than how many tokens there will be.
+            tokens: *Shape:* (n_queries * n_beams, n_tokens).
+            order: Which beam of the level above each one continues; None where that is its own place.
+
+        Returns:
+            *Shape:* (n_queries * n_beams, n_tokens, n_vocabulary).
         """
 
     @abstractmethod
@@ -268,16 +299,20 @@ class LanguageModelBackbone(ABC):
         """Logits of all tokens. *Shapes:* (n_texts, n_tokens, n_vocabulary), from (n_texts, n_tokens)."""
 
     def _beams(self, state: State, level: int, tokens: IntArray, parents: IntArray) -> tuple[Tensor, Tensor | None]:
-        """The beams' last tokens, and which cached beams they continue; ``state.width`` becomes theirs."""
+        """The beams' newest tokens, and which cached beams they continue; ``state.width`` becomes theirs.
+
+        *Shapes:* (n_queries * n_beams, n_tokens), from (n_queries, n_beams, n_tokens), and (n_queries * n_beams,).
+        """
         import torch
 
-        n_queries, width = tokens.shape
+        n_queries, width, n_tokens = tokens.shape
         order = (parents + state.width * np.arange(n_queries)[:, None]).ravel()
         stays = state.width == width and np.array_equal(order, np.arange(len(order)))
         state.width = width
         device = self.model.device
-        last = self._vocabulary(level - 1, torch.as_tensor(tokens.reshape(-1, 1), device=device))
-        return last, None if stays else torch.as_tensor(order, device=device)
+        columns = torch.as_tensor(tokens.reshape(-1, n_tokens), device=device).T
+        newest = torch.stack([self._vocabulary(level - 1 + at, column) for at, column in enumerate(columns)], dim=1)
+        return newest, None if stays else torch.as_tensor(order, device=device)
 
     def _vocabulary(self, level: int, codes: Tensor) -> Tensor:
         """A level's codes as tokens of the vocabulary, padding where a docid has ended."""
@@ -293,6 +328,15 @@ class LanguageModelBackbone(ABC):
             first = self._firsts[level] - (0 if logits.shape[1] == self._n_vocabulary else start)
             logits = logits[:, first : first + self.level_sizes[level]]
         return logits.float().log_softmax(dim=-1)
+
+    def _start(self, level: int, end: int) -> int:
+        """The first token of some levels."""
+        return min(self._firsts[level:end], default=0)
+
+    def _checked(self, log_probs: LogProbs) -> LogProbs:
+        if np.isnan(log_probs).any():
+            raise ModelError(f"{type(self.model).__name__} gives log-probabilities that are not numbers")
+        return log_probs
 
     def _needed(self, mask: Tensor) -> Tensor | None:
         """A mask, None where there is no padding: attention without one is faster."""

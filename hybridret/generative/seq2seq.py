@@ -42,7 +42,7 @@ class Seq2SeqBackbone(LanguageModelBackbone):
 
         state.width, state.cache = 1, EncoderDecoderCache(*map(copied, self._empty))
         state.extra = state.encoded, self._needed(state.mask), None
-        logits = self._decoded(state, self._start(len(state.mask)))
+        logits = self._decoded(state, self._begun(len(state.mask)))[:, -1]
         encoded, mask, _ = state.extra
         state.extra = encoded, mask, copied(state.cache.cross_attention_cache)
         return logits
@@ -66,7 +66,7 @@ class Seq2SeqBackbone(LanguageModelBackbone):
         state.extra = state.encoded[queries], self._needed(state.mask[queries]), state.extra[2]
 
     def _decoded(self, state: State, tokens: Tensor) -> Tensor:
-        """Logits after the tokens, which join the cache."""
+        """Logits after each of the tokens, which join the cache."""
         from transformers.modeling_outputs import BaseModelOutput
 
         encoded, mask, _ = state.extra
@@ -78,13 +78,13 @@ class Seq2SeqBackbone(LanguageModelBackbone):
             use_cache=True,
         )
         state.cache = output.past_key_values
-        return logits_of(output, self.model)[:, -1]
+        return logits_of(output, self.model)
 
     def _teacher_forced(self, texts: Sequence[str], tokens: Tensor) -> Tensor:
         import torch
 
         ids, mask = self._inputs(texts)
-        shifted = torch.cat([self._start(len(texts)), tokens[:, :-1]], dim=1)
+        shifted = torch.cat([self._begun(len(texts)), tokens[:, :-1]], dim=1)
         output = self.model(
             input_ids=ids,
             attention_mask=mask,
@@ -94,7 +94,7 @@ class Seq2SeqBackbone(LanguageModelBackbone):
         )
         return logits_of(output, self.model)
 
-    def _start(self, n: int) -> Tensor:
+    def _begun(self, n: int) -> Tensor:
         """The token that decoding starts with. *Shape:* (n, 1), int64."""
         import torch
 

@@ -97,6 +97,37 @@ def test_cached_stepping_equals_uncached(
         assert backbone.step(state, 3, tokens, parents) is None
 
 
+@pytest.mark.parametrize("most_logits", [1, 2**26], ids=["in pieces", "at once"])
+def test_looking_ahead_scores_and_goes_on_as_single_steps_do(
+    make_backbone: MakeBackbone, shape: str, most_logits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.generative.language_model._MOST_LOGITS", most_logits)
+    rng = np.random.default_rng(1)
+    backbone = make_backbone(shape, (5, 5, 5, 5, 5))
+    state = backbone.encode(TEXTS)
+    own, root = np.tile(np.arange(3), (4, 1)), (np.full((4, 1), END), np.zeros((4, 1), dtype=np.int64))
+    first, second = rng.integers(0, 5, (2, 4, 3))
+    paths, parents = rng.integers(0, 5, (2, 4, 3)), rng.integers(0, 3, (4, 3))
+    paths[:, 1, 1] = END
+
+    def begin() -> None:
+        backbone.step(state, 0, *root)
+        backbone.step(state, 1, first, np.zeros_like(first))
+
+    begin()
+    scored, tokens, come_from = [], second, parents
+    for level, path in enumerate(paths, 2):
+        log_probs = backbone.step(state, level, tokens, come_from)
+        picked = np.take_along_axis(log_probs, np.maximum(path, 0)[..., None], axis=2)[..., 0]
+        scored.append(np.where(path == END, 0.0, picked))
+        tokens, come_from = path, own
+    last = backbone.step(state, 4, paths[-1], own)
+    begin()
+    np.testing.assert_allclose(backbone.ahead(state, 2, second, parents, paths), scored, atol=1e-5)
+    there = paths[-1] != END
+    np.testing.assert_allclose(backbone.step(state, 4, paths[-1], own)[there], last[there], atol=1e-5)
+
+
 def test_probabilities_of_a_level_sum_to_one_and_ended_beams_do_no_harm(
     make_backbone: MakeBackbone, level_sizes: Any, shape: str
 ) -> None:
