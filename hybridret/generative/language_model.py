@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_TOKENS = 256
 _BLOCK = 64
 _MOST_LOGITS = 2**26
+_PROBE = "The 3 quick-brown foxes, jump > over!"
+_KEYS = ("backbone", "level_sizes", "max_tokens", "probe")
 _SETTINGS, _MODEL, _ADAPTER = "docid.json", "model", "adapter"
 
 
@@ -112,12 +114,14 @@ class LanguageModelBackbone(ABC):
         """
         try:
             settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-            kind, level_sizes, max_tokens = (settings[key] for key in ("backbone", "level_sizes", "max_tokens"))
+            kind, level_sizes, max_tokens, probe = (settings[key] for key in _KEYS)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} holds no backbone: {type(error).__name__}: {error}") from error
         if kind != cls.__name__:
             raise ModelError(f"{folder} holds a {kind}, not a {cls.__name__}")
         model, tokenizer = cls._pretrained(str(folder / _MODEL))
+        if tokenizer(_PROBE)["input_ids"] != probe:
+            raise ModelError(f"{folder / _MODEL} loads a tokenizer that reads texts otherwise than the one saved there")
         if (folder / _ADAPTER).is_dir():
             model = load_adapter(model, folder / _ADAPTER)
         return cls(model, tokenizer, level_sizes, max_tokens)
@@ -143,12 +147,9 @@ class LanguageModelBackbone(ABC):
         self.tokenizer.save_pretrained(folder / _MODEL)
         if is_adapted(self.model):
             self.model.save_pretrained(folder / _ADAPTER, save_embedding_layers=False)
-        settings = {
-            "backbone": type(self).__name__,
-            "level_sizes": self.level_sizes,
-            "max_tokens": self.max_tokens,
-        }
-        (folder / _SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+        probe = self.tokenizer(_PROBE)["input_ids"]
+        settings = zip(_KEYS, (type(self).__name__, self.level_sizes, self.max_tokens, probe), strict=True)
+        (folder / _SETTINGS).write_text(json.dumps(dict(settings)), encoding="utf-8")
 
     def with_lora(self, rank: int, seed: int = 0) -> Self:
         """The same model with low-rank adapters to train; see ``adapters.with_lora``."""

@@ -270,6 +270,9 @@ def test_folders_that_hold_no_such_backbone_are_refused(make_backbone: MakeBackb
         CausalBackbone.load(tmp_path / "t5")
     with pytest.raises(ModelError, match="cannot be loaded"):
         CausalBackbone.from_pretrained(str(tmp_path / "none"), None)
+    make_backbone("llama").tokenizer.save_pretrained(tmp_path / "t5" / "model")
+    with pytest.raises(ModelError, match="reads texts otherwise"):
+        Seq2SeqBackbone.load(tmp_path / "t5")
     (tmp_path / "t5" / "model" / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="cannot be loaded"):
         Seq2SeqBackbone.load(tmp_path / "t5")
