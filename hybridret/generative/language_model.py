@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -128,6 +129,8 @@ class LanguageModelBackbone(ABC):
 
     @classmethod
     def _pretrained(cls, name: str) -> tuple[Any, Any]:
+        """Loads a model, onto the fastest device, and its tokenizer."""
+        import torch
         import transformers
 
         try:
@@ -137,10 +140,15 @@ class LanguageModelBackbone(ABC):
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ModelError(f"the language model {name!r} cannot be loaded: {reason}") from error
-        return model, tokenizer
+        return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
     def save(self, folder: Path) -> None:
-        """Writes the model under ``model``, as transformers loads it, and adapters beside it under ``adapter``."""
+        """Writes the model under ``model``, as transformers loads it, and adapters beside it under ``adapter``.
+
+        What an earlier save left there goes.
+        """
+        for part in (_MODEL, _ADAPTER):
+            shutil.rmtree(folder / part, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         base = self.model.get_base_model() if is_adapted(self.model) else self.model
         base.save_pretrained(folder / _MODEL, state_dict=base_weights(base))

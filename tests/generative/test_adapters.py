@@ -53,9 +53,9 @@ def test_adapters_are_saved_loaded_and_merged(
 
     merged = type(backbone).load(tmp_path / "adapted").merged()
     np.testing.assert_allclose(log_probs(merged), adapted, atol=1e-5)
-    merged.save(tmp_path / "merged")
-    assert not (tmp_path / "merged" / "adapter").exists()
-    np.testing.assert_allclose(log_probs(type(backbone).load(tmp_path / "merged")), adapted, atol=1e-5)
+    merged.save(tmp_path / "adapted")
+    assert not (tmp_path / "adapted" / "adapter").exists()
+    np.testing.assert_allclose(log_probs(type(backbone).load(tmp_path / "adapted")), adapted, atol=1e-5)
     np.testing.assert_allclose(log_probs(merged.with_lora(2)), adapted, atol=1e-5)
 
 
