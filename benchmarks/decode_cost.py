@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -53,6 +54,7 @@ def main() -> None:
         {
             **shape,
             "precision": str(_dtype()),
+            "load_average": os.getloadavg()[0],
             "by_vocabulary": found,
             "bytes_a_document": size,
             "at most 100 bytes a document": max(size.values()) <= 100,
