@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridret.decoding.forest import Forest
+from hybridret.decoding.guide import Guide
 from hybridret.decoding.trie import END, Leaves, Trie
 from hybridret.ranking import top_k
 from hybridret.types import IntArray, Run, ScoreArray
@@ -49,6 +50,23 @@ class Step(Protocol):
         """
 
 
+class Ahead(Protocol):
+    """A model that scores several tokens in one pass, where a prefix can be continued in one way alone."""
+
+    def __call__(self, level: int, tokens: IntArray, parents: IntArray, paths: IntArray) -> LogProbs:
+        """Scores the tokens of several levels; what follows goes on after the last of them.
+
+        Args:
+            level: The level of the first token, not 0.
+            tokens: As in ``Step``.
+            parents: As in ``Step``.
+            paths: *Shape:* (n_levels, n_queries, n_beams), int64, the tokens of each level, ``END`` after an end.
+
+        Returns:
+            *Shape:* that of ``paths``, log-probabilities, 0 for ``END``.
+        """
+
+
 def beam_search(
     tries: Sequence[Trie],
     step: Step,
@@ -56,6 +74,8 @@ def beam_search(
     n_beams: int,
     alive: Sequence[IntArray | None],
     ties: IntArray,
+    guide: Guide | None = None,
+    ahead: Ahead | None = None,
 ) -> list[Run]:
     """Finds the docids with the highest log-probability.
 
@@ -72,14 +92,17 @@ def beam_search(
         n_beams: How many prefixes are kept per query.
         alive: Per trie what its ``alive_before`` gave for the documents that may be found; None: all.
         ties: *Shape:* (n_rows,), int64, place among documents of equal score.
+        guide: Documents whose beams are spared in pruning.
+        ahead: The model, for levels where no beam branches; None: ``step`` scores them one by one.
 
     Returns:
         Per query the documents found, at most ``n_beams``, with their docids' log-probabilities.
 
     Raises:
-        ValueError: The tries differ in depth, ``alive`` is not theirs, or what ``step`` gives does not fit the beams.
+        ValueError: The tries differ in depth, ``alive`` is not theirs, a bonus is below 0, or what ``step`` gives does
+            not fit the beams.
     """
-    forest = Forest(tries, alive)
+    forest = Forest(tries, alive, guide)
     if min(n_beams, forest.n_leaves) == 0:
         return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in range(n_queries)]
     zeros = np.zeros((n_queries, 1), dtype=np.int64)
@@ -89,7 +112,7 @@ def beam_search(
     while level < forest.depth:
         straight = forest.straight(level, _flat(beams.nodes)) if _is_whole(beams) else zeros[:0]
         if len(straight):
-            level, beams = _followed(step, level, beams, straight)
+            level, beams = _followed(step, ahead, level, beams, straight)
         else:
             n_kept = forest.n_leaves if level + 1 == forest.depth else n_beams
             beams = _branched(forest, level, beams, step(level, beams.tokens, beams.parents), n_kept)
@@ -107,11 +130,16 @@ def _is_whole(beams: Beams) -> bool:
     return bool(beams.scores.min(initial=0.0) > -np.inf)
 
 
-def _followed(step: Step, level: int, beams: Beams, straight: IntArray) -> tuple[int, Beams]:
+def _followed(step: Step, ahead: Ahead | None, level: int, beams: Beams, straight: IntArray) -> tuple[int, Beams]:
     """Continues each beam by its only tokens, *shape:* (n_levels, n), until a score of -inf ends a beam."""
     shape = beams.scores.shape
     own = np.tile(np.arange(shape[1]), (shape[0], 1))
-    for tokens in straight.reshape(len(straight), *shape):
+    paths = straight.reshape(len(straight), *shape)
+    if ahead is not None and level and len(paths) > 1:
+        scores = beams.scores + ahead(level, beams.tokens, beams.parents, paths).sum(axis=0, dtype=np.float64)
+        beams = Beams(beams.nodes, paths[-1], scores, own)
+        return level + len(paths), beams if _is_whole(beams) else _cleared(beams)
+    for tokens in paths:
         log_probs = step(level, beams.tokens, beams.parents)
         scores = beams.scores + _gained(log_probs, shape, None, tokens.ravel()).reshape(shape)
         beams = Beams(beams.nodes, tokens, scores, own)
@@ -127,7 +155,10 @@ def _branched(forest: Forest, level: int, beams: Beams, log_probs: LogProbs | No
     branches = forest.branches(level, _flat(beams.nodes))
     gained = _gained(log_probs, beams.scores.shape, branches.fanout, branches.tokens)
     scores = np.repeat(beams.scores.ravel(), branches.fanout) + gained
-    scores, picked = _best(scores, branches.fanout.reshape(n_queries, width).sum(axis=1), n_beams)
+    bonus = forest.bonus(branches, np.repeat(np.arange(n_queries), width))
+    worth = scores if bonus is None else scores + bonus
+    kept, picked = _best(worth, branches.fanout.reshape(n_queries, width).sum(axis=1), n_beams)
+    scores = kept if bonus is None else np.where(kept > -np.inf, scores[picked], -np.inf)
     parents = branches.owners(picked) - width * np.arange(n_queries)[:, None]
     return _cleared(Beams(branches.nodes(picked), branches.tokens[picked], scores, parents))
 

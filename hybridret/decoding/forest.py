@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hybridret.decoding.guide import Guide, Peaks
 from hybridret.decoding.trie import Children, Leaves, Trie
-from hybridret.types import BoolArray, IntArray
+from hybridret.types import BoolArray, IntArray, ScoreArray
 
 _TOKEN_BITS = 32
 _TOKEN_MASK = (1 << _TOKEN_BITS) - 1
@@ -52,12 +53,13 @@ class Forest:
     Args:
         tries: Tries of equal depth over disjoint rows, no docid of one being in another.
         alive: What ``alive_before`` of each trie gave.
+        guide: Documents towards which the walk is guided.
 
     Raises:
-        ValueError: There is no trie, they differ in depth, or the counts are not theirs.
+        ValueError: There is no trie, they differ in depth, the counts are not theirs, or a bonus is below 0.
     """
 
-    def __init__(self, tries: Sequence[Trie], alive: Sequence[IntArray | None]) -> None:
+    def __init__(self, tries: Sequence[Trie], alive: Sequence[IntArray | None], guide: Guide | None = None) -> None:
         if len({trie.depth for trie in tries}) != 1:
             raise ValueError("there is no trie, or they differ in depth")
         if len(alive) != len(tries):
@@ -71,6 +73,7 @@ class Forest:
             for trie, counts in zip(tries, alive, strict=True)
             if (trie.n_leaves if counts is None else counts[-1])
         ]
+        self._peaks = None if guide is None else [Peaks(guide, trie, counts) for trie, counts in self._living]
 
     @property
     def n_leaves(self) -> int:
@@ -96,6 +99,25 @@ class Forest:
             fanout = fanout + np.bincount(own[new] >> _TOKEN_BITS, minlength=len(fanout))
             union = np.insert(union, place[new], own[new])
         return Branches(fanout, (union[:-1] & _TOKEN_MASK) - 1, children, [union, *keys])
+
+    def bonus(self, branches: Branches, queries: IntArray) -> ScoreArray | None:
+        """The highest bonus below each branch; None where the walk is not guided.
+
+        Args:
+            branches: Some branches.
+            queries: *Shape:* (n_prefixes,), int64, the query of each prefix that they continue.
+
+        Returns:
+            *Shape:* (n_branches,), float64.
+        """
+        if self._peaks is None:
+            return None
+        queries = np.repeat(queries, branches.fanout)
+        nodes = branches.nodes(np.arange(len(queries)))
+        highest = np.zeros(len(queries))
+        for peaks, own in zip(self._peaks, nodes, strict=True):
+            highest = np.maximum(highest, peaks.highest(queries, own))
+        return highest
 
     def straight(self, level: int, nodes: Leaves) -> IntArray:
         """The tokens by which all prefixes continue before any of them branches, dead branches included.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridret.types import CodeArray, FloatArray, IntArray, Progress
+from hybridret.types import Arrays, CodeArray, Document, FloatArray, IntArray, Progress
 
 _ITERATIONS = 20
 _BLOCK = 8192
@@ -38,6 +39,11 @@ class ResidualQuantizer:
     def n_codes(self) -> int:
         """How many codes each level's codebook has."""
         return int(self.codebooks.shape[1])
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """How many codes each level has."""
+        return (self.n_codes,) * self.n_levels
 
     @property
     def code_type(self) -> type[np.uint8] | type[np.uint16]:
@@ -71,16 +77,22 @@ class ResidualQuantizer:
             )
             kmeans.train(residual)
             codebooks[level] = kmeans.centroids
-            residual -= codebooks[level][_nearest(residual, codebooks[level])]
+            residual -= codebooks[level][nearest(residual, codebooks[level])]
             if progress is not None:
                 progress("docid codebooks", level + 1, n_levels)
         return cls(codebooks)
 
-    def encode(self, vectors: FloatArray) -> IntArray:
+    def arrays(self) -> Arrays:
+        """What makes the quantizer again."""
+        return {"codebooks": self.codebooks}
+
+    def encode(self, vectors: FloatArray, documents: Sequence[Document] = (), n_before: int = 0) -> IntArray:
         """Codes vectors with the frozen codebooks, level by level.
 
         Args:
             vectors: *Shape:* (n, dimension), float32.
+            documents: Not looked at; see ``DocidScheme``.
+            n_before: Not looked at.
 
         Returns:
             *Shape:* (n, n_levels), int64, codes in [0, n_codes).
@@ -88,7 +100,7 @@ class ResidualQuantizer:
         residual = np.ascontiguousarray(vectors, dtype=np.float32).copy()
         codes = np.empty((len(vectors), self.n_levels), dtype=np.int64)
         for level, codebook in enumerate(self.codebooks):
-            codes[:, level] = _nearest(residual, codebook)
+            codes[:, level] = nearest(residual, codebook)
             residual -= codebook[codes[:, level]]
         return codes
 
@@ -163,11 +175,11 @@ def _hashes(codes: CodeArray) -> NDArray[np.uint64]:
     return hashes
 
 
-def _nearest(vectors: FloatArray, codebook: FloatArray) -> IntArray:
+def nearest(vectors: FloatArray, codebook: FloatArray) -> IntArray:
     """The index of each vector's nearest code, by squared Euclidean distance; the lower index on a tie."""
-    nearest = np.empty(len(vectors), dtype=np.int64)
+    found = np.empty(len(vectors), dtype=np.int64)
     half_norms = 0.5 * np.einsum("kd,kd->k", codebook, codebook)
     for start in range(0, len(vectors), _BLOCK):
         block = slice(start, start + _BLOCK)
-        nearest[block] = np.argmax(vectors[block] @ codebook.T - half_norms, axis=1)
-    return nearest
+        found[block] = np.argmax(vectors[block] @ codebook.T - half_norms, axis=1)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -71,6 +71,23 @@ class Model(NamedTuple):
             return -5.0 * (mixed_array(states[:, :, None] ^ codes) / 2.0**64)
 
         return scored
+
+    def ahead(self, n_queries: int) -> tuple[Any, Any]:
+        """A step, and one that scores several levels by calling it."""
+        step = self.step(n_queries)
+
+        def scored(level: int, tokens: IntArray, parents: IntArray, paths: IntArray) -> LogProbs:
+            gains = np.zeros(paths.shape)
+            own = np.tile(np.arange(tokens.shape[1]), (n_queries, 1))
+            for at, path in enumerate(paths):
+                log_probs = step(level + at, tokens, parents)
+                if log_probs is not None:
+                    picked = np.take_along_axis(log_probs, np.maximum(path, 0)[..., None], axis=2)[..., 0]
+                    gains[at] = np.where(path == END, 0.0, picked)
+                tokens, parents = path, own
+            return gains
+
+        return step, scored
 
 
 def random_docids(rng: np.random.Generator, n: int, n_codes: int, depth: int) -> IntArray:
@@ -181,6 +198,22 @@ def test_few_beams_give_a_slow_beam_search(
     runs = search(tries_over(docids, split), model, 3, n_beams, allowed, ties)
     for query, run in enumerate(runs):
         assert_same(run, slow_beam_search(docids, model, query, n_beams, allowed))
+
+
+@settings(deadline=None, max_examples=200)
+@given(**CASES, n_beams=st.integers(1, 12))
+def test_looking_ahead_changes_nothing(
+    seed: int, n: int, n_codes: int, depth: int, share: float | None, split: float | None, n_beams: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    docids = random_docids(rng, n, n_codes, depth)
+    allowed, ties = allowed_rows(rng, len(docids), share), rng.permutation(len(docids))
+    tries, model = tries_over(docids, split), Model(seed, n_codes, depth - 1 if seed % 2 else None)
+    step, ahead = model.ahead(3)
+    found = beam_search(tries, step, 3, n_beams, [trie.alive_before(allowed) for trie in tries], ties, ahead=ahead)
+    for run, other in zip(found, search(tries, model, 3, n_beams, allowed, ties), strict=True):
+        assert run.rows.tolist() == other.rows.tolist()
+        np.testing.assert_allclose(run.scores, other.scores)
 
 
 def test_ten_thousand_searches_find_no_illegal_docid() -> None:

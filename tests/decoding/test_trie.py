@@ -227,8 +227,15 @@ def test_token_after_the_end_is_rejected(docid: list[int]) -> None:
     table = np.array([[1, 2, 3], docid])
     with pytest.raises(ValueError, match="follows END"):
         Trie(table)
+
+
+def test_a_suffix_may_follow_the_end() -> None:
+    docids, suffixes = np.array([[1, 2], [1, END], [1, END], [1, END]]), np.array([END, 1, END, 0])
+    trie = Trie(docids, suffixes)
+    assert leaf_rows(trie) == [2, 3, 1, 0]
+    assert same(Trie(docids, suffixes, stored=trie.stored), trie)
     with pytest.raises(ValueError, match="follows END"):
-        Trie(table[:, :2], table[:, 2])
+        Trie(docids[:, ::-1], suffixes)
 
 
 @pytest.mark.parametrize("token", [-2, 2**31])

@@ -1,0 +1,54 @@
+"""What every docid scheme does, and the shapes of docids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from hybridret.types import Arrays, Document, FloatArray, IntArray
+
+FILL = -1
+"""Fills docids up to the longest one's length."""
+
+
+class DocidScheme(Protocol):
+    """Gives documents their docids: fitted to a corpus, then frozen, so that docids once given never change.
+
+    Documents may come to the same docid; ``assign_suffixes`` tells them apart and ``usage`` counts them.
+    """
+
+    @property
+    def level_sizes(self) -> tuple[int, ...] | None:
+        """How many codes each level has; None where docids are a tokenizer's tokens, its end token last."""
+
+    def encode(self, vectors: FloatArray, documents: Sequence[Document], n_before: int = 0) -> IntArray:
+        """Gives documents docids, those fitted on and new ones alike.
+
+        Args:
+            vectors: *Shape:* (n, dimension), float32, the documents' dense vectors.
+            documents: The documents.
+            n_before: How many documents were given docids before these, deleted ones included.
+
+        Returns:
+            *Shape:* (n, n_tokens), int64, filled up with ``FILL``.
+        """
+
+    def arrays(self) -> Arrays:
+        """What makes the scheme again, with what was handed in from outside."""
+
+
+def filled(docids: Sequence[Sequence[int]]) -> IntArray:
+    """Token lists as a table, filled up with ``FILL``. *Shape:* (n, the longest one's length)."""
+    table = np.full((len(docids), max(map(len, docids), default=0)), FILL, dtype=np.int64)
+    for row, docid in zip(table, docids, strict=True):
+        row[: len(docid)] = docid
+    return table
+
+
+def stacked(tables: Sequence[IntArray]) -> IntArray:
+    """Tables of docids one below the other, filled up to the widest one's width."""
+    width = max(table.shape[1] for table in tables)
+    filled_up = [np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=FILL) for table in tables]
+    return np.concatenate(filled_up)
