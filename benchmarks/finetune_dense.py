@@ -54,7 +54,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         report = finetune(documents, Path(folder) / "bundle", questions=questions, recipe=recipe, progress=progress)
         seconds = time.perf_counter() - start
         tuned = HybridIndex.open(Path(folder) / "bundle")
-        base = HybridIndex.build(documents, make_encoder(), progress=progress)
+        base = HybridIndex.build(documents, make_encoder(), progress=progress, fit=True)
         before: Values = {}
         after: Values = {}
         for split in arguments.split.split("+"):

@@ -24,7 +24,7 @@ def main() -> None:
     """Measures on the test questions and compares the two judges of thirty of them."""
     documents = read_corpus(PYTHON_DOCS)
     dataset = read_dataset(PYTHON_DOCS, "test", {document.doc_id for document in documents})
-    measured = evaluate_queries(HybridIndex.build(documents, make_encoder()), dataset)
+    measured = evaluate_queries(HybridIndex.build(documents, make_encoder(), fit=True), dataset)
     systems = {
         system: {measure: _interval(list(values.values())) for measure, values in measures.items()}
         for system, measures in measured.items()

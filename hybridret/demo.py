@@ -43,7 +43,7 @@ def run_demo(progress: Progress | None = None) -> Demo:
     """
     start = time.perf_counter()
     documents = read_corpus(PYTHON_DOCS)
-    index = HybridIndex.build(documents, make_encoder(), progress=progress)
+    index = HybridIndex.build(documents, make_encoder(), progress=progress, fit=True)
     indexed = time.perf_counter()
     dataset = read_dataset(PYTHON_DOCS, "test", {document.doc_id for document in documents})
     answers = {

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from hybridret.config import Config
 from hybridret.data.chunk import chunk_documents
 from hybridret.data.clean import clean_documents
-from hybridret.dense import make_encoder
+from hybridret.dense import TransformerEncoder, make_encoder
 from hybridret.errors import InputError
 from hybridret.fusion import check_weights
 from hybridret.hybrid import HybridIndex
@@ -72,6 +72,7 @@ class HybridRetriever(DocumentIndex):
         path: str | Path | None = None,
         embedding_model: Any = None,
         chunk: bool = False,
+        fit: bool | None = None,
         progress: Progress | None = None,
         **config: Any,
     ) -> HybridRetriever:
@@ -84,6 +85,8 @@ class HybridRetriever(DocumentIndex):
             path: Folder of the bundle to write and open in place, replacing one that lies there; None: in memory.
             embedding_model: A folder, a hub id, a ``SentenceTransformer`` or a LangChain ``Embeddings``.
             chunk: Whether texts longer than about 1,000 characters are split.
+            fit: Whether the fusion is fitted to them, which encodes some 200 of them again; see ``HybridIndex.fit``.
+                None: where the model runs here and is no LangChain ``Embeddings``.
             progress: Told how far the work is.
             **config: Fields of the retriever (``k``, ``filter``, ``weights`` ...), of ``hybridret.config.Config``, and
                 ``task``, ``query_prompt`` and ``document_prompt`` of the encoder.
@@ -120,6 +123,7 @@ class HybridRetriever(DocumentIndex):
             settings,
             None if path is None else Path(path),
             progress,
+            isinstance(encoder, TransformerEncoder) if fit is None else fit,
         )
         return retriever
 
