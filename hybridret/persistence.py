@@ -166,8 +166,10 @@ def _caught_up(
     for file in wanted.get("bm25", []):
         bm25, skipped = bm25.joined(reader(file), skipped), 0
     docid = _docid(reader, state, wanted, start)
+    if docid is None and n_rows:
+        raise ValueError("there are no codebooks")
     new_keys = np.concatenate(keys)
-    n_docids = n_rows if docid is None else len(docid.codes)
+    n_docids = 0 if docid is None else len(docid.codes)
     if not len(bm25.postings.lengths) == start.n_rows + len(new_keys) == n_docids == n_rows:
         raise ValueError("the parts have different numbers of rows")
     if docid is not None and docid.quantizer.codebooks.shape[2] != dense.vectors.shape[1]:
@@ -176,12 +178,16 @@ def _caught_up(
     if any(key >= following for key, following in pairwise(ends)):
         raise ValueError("the keys of the documents are not in order")
     names = dict(entries)
+    if not all(names.values()):
+        raise ValueError("a document has an empty id")
     ids = [names.pop(key, "") for key in new_keys.tolist()]
     if names:
         raise ValueError("there are documents without vectors")
     grown = start.grown(new_keys, ids, dense, bm25, docid)
     gone = [row for row, doc_id in enumerate(ids, start.n_rows) if not doc_id]
-    rows = np.union1d(grown.rows_of(deleted), np.array(gone, dtype=np.int64))
+    rows = grown.rows_of(deleted)
+    if rows[rows >= start.n_rows].tolist() != gone:
+        raise ValueError("the documents that are gone are not those that were deleted")
     return replace(
         grown.without(rows[grown.alive[rows]]),
         number=state.generation,

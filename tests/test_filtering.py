@@ -128,6 +128,29 @@ def test_whoever_still_searches_the_replaced_bundle_leaves_no_filter_of_it_behin
             assert allowed.rows.tolist() == rows
 
 
+def test_a_search_that_ends_after_another_took_up_the_new_bundle_leaves_no_filter_of_the_old_one(
+    embeddings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tenants(tmp_path / "old", embeddings, {0, 1, 2}).index._changes
+    new = tenants(tmp_path / "new", embeddings, {3, 4}).index._changes
+    cache, real, found = FilterCache(), DocumentStore.matching, []
+
+    def rows(changes: Any) -> list[int]:
+        allowed = cache.allowed({"tenant": "a"}, changes.generation, changes.store)
+        assert allowed is not None
+        return allowed.rows.tolist()
+
+    def matching(store: DocumentStore, condition: Any, keys: IntArray) -> Any:
+        monkeypatch.setattr(DocumentStore, "matching", real)
+        found.append(rows(new))
+        return real(store, condition, keys)
+
+    monkeypatch.setattr(DocumentStore, "matching", matching)
+    found.append(rows(old))
+    found.append(rows(new))
+    assert found == [[3, 4], [0, 1, 2], [3, 4]]
+
+
 def test_a_filter_that_is_known_asks_no_sql_also_where_the_store_has_moved_on(
     retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch
 ) -> None:

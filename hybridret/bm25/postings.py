@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridret.growth import kept_segments
 from hybridret.types import Arrays, BoolArray, IntArray, ScoreArray
@@ -99,9 +100,7 @@ class Postings:
         first = len(self.lengths) - skipped
         words = arrays["words"].tobytes().decode()
         named = words.split("\n") if words else []
-        lengths, starts, rows, counts = (
-            arrays[name].astype(np.int64) for name in ("lengths", "starts", "rows", "counts")
-        )
+        lengths, starts, rows, counts = (_integers(arrays[name]) for name in ("lengths", "starts", "rows", "counts"))
         n_rows, sizes = len(lengths), np.diff(starts)
         if len(set(named)) != len(named) or len(starts) != len(named) + 1 or len(rows) != len(counts):
             raise ValueError("the arrays of the postings do not fit together")
@@ -258,6 +257,12 @@ class Postings:
         postings.vocabulary, postings.segments = self.vocabulary, segments
         postings.lengths, postings.alive, postings._document_counts = lengths, alive, counts
         return postings
+
+
+def _integers(array: NDArray[Any]) -> IntArray:
+    if array.dtype.kind not in "iu":
+        raise ValueError("the postings hold numbers that are not whole")
+    return array.astype(np.int64)
 
 
 def _segment(

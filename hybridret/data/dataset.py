@@ -12,6 +12,8 @@ from hybridret.data.readers import PYTHON_DOCS, read_jsonl, read_lines
 from hybridret.errors import CorpusError
 
 Qrels = dict[str, dict[str, int]]
+_HIGHEST_GRADE = 1000
+"""trec_eval, which measures, takes memory and time for each grade up to the highest."""
 
 
 class Dataset(NamedTuple):
@@ -72,7 +74,7 @@ def _beir(folder: Path, split: str) -> tuple[dict[str, str], Qrels]:
     if not judgements.is_file():
         present = ", ".join(sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))) or "none"
         raise CorpusError(f"{folder} has no split {split} (qrels/{split}.tsv); there are {present}")
-    qrels = _read_qrels(judgements)
+    qrels, lines = _read_qrels(judgements)
     queries = {}
     for number, record in read_jsonl(folder / "queries.jsonl"):
         query, text = record.get("_id"), record.get("text")
@@ -80,21 +82,27 @@ def _beir(folder: Path, split: str) -> tuple[dict[str, str], Qrels]:
             raise CorpusError(f"{folder / 'queries.jsonl'}:{number}: _id and text must be strings")
         queries[query] = text
     if missing := [query for query in qrels if query not in queries]:
-        raise CorpusError(f"{judgements}: query {missing[0]!r} is not in {folder / 'queries.jsonl'}")
+        place = f"{judgements}:{lines[missing[0]]}"
+        raise CorpusError(f"{place}: query {missing[0]!r} is not in {folder / 'queries.jsonl'}")
     return queries, qrels
 
 
-def _read_qrels(path: Path) -> Qrels:
+def _read_qrels(path: Path) -> tuple[Qrels, dict[str, int]]:
+    """Judgements, and the line of each query's first one."""
     qrels: Qrels = {}
+    lines: dict[str, int] = {}
     for number, line in enumerate(read_lines(path), 1):
         fields = line.rstrip("\r\n").split("\t")
         if not line.strip() or (number == 1 and fields[0] == "query-id"):
             continue
         try:
             query, doc, grade = fields
+            if abs(int(grade)) > _HIGHEST_GRADE:
+                raise ValueError("its grade is too high")
             qrels.setdefault(query, {})[doc] = int(grade)
+            lines.setdefault(query, number)
         except ValueError as error:
             raise CorpusError(
-                f"{path}:{number}: query-id, corpus-id and a whole number are wanted: {line!r}"
+                f"{path}:{number}: query-id, corpus-id and a whole number up to {_HIGHEST_GRADE:,} are wanted: {line!r}"
             ) from error
-    return qrels
+    return qrels, lines

@@ -36,11 +36,18 @@ def read_corpus(source: str) -> list[Document]:
         CorpusError: The corpus does not exist, is empty, or holds something that is no document; the message names
             file and line.
     """
-    path = Path(source)
+    place = source
+
+    def read() -> Iterator[Document]:
+        nonlocal place
+        for found, document in _read(source, Path(source)):
+            place = found
+            yield document
+
     try:
-        documents = clean_documents(_read(source, path))
+        documents = clean_documents(read())
     except InputError as error:
-        raise error if isinstance(error, CorpusError) else CorpusError(f"{source}: {error}") from error
+        raise error if isinstance(error, CorpusError) else CorpusError(f"{place}: {error}") from error
     if not documents:
         raise CorpusError(f"{source} holds no documents")
     return documents
@@ -93,11 +100,12 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
 
 
-def _read(source: str, path: Path) -> Iterable[Document]:
+def _read(source: str, path: Path) -> Iterable[tuple[str, Document]]:
+    """The documents of a corpus, each after the place it is from."""
     if source == PYTHON_DOCS:
         from hybridret.data.python_docs import python_docs
 
-        return python_docs()
+        return ((source, document) for document in python_docs())
     if not os.path.exists(path):  # noqa: PTH110
         raise CorpusError(f"there is no corpus {source}")
     if (path / "corpus.jsonl").is_file():
@@ -110,7 +118,7 @@ def _read(source: str, path: Path) -> Iterable[Document]:
         raise CorpusError(
             f"{path} is no corpus: known are BEIR folders, {known} files, folders of text and {PYTHON_DOCS}"
         )
-    return (_document(record, path, number) for number, record in reader(path))
+    return ((f"{path}:{number}", _document(record, path, number)) for number, record in reader(path))
 
 
 def _document(record: dict[str, Any], path: Path, number: int) -> Document:
@@ -143,7 +151,7 @@ def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise CorpusError(f"{path}:{rows.line_num}: the row has not as many fields as the header")
             yield rows.line_num, row
     except csv.Error as error:
-        raise CorpusError(f"{path}:{rows.line_num}: not CSV: {error}") from error
+        raise CorpusError(f"{path}:{rows.reader.line_num}: not CSV: {error}") from error
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -158,14 +166,15 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise CorpusError(f"{path}: not Parquet: {error}") from error
 
 
-def _read_folder(folder: Path) -> Iterator[Document]:
+def _read_folder(folder: Path) -> Iterator[tuple[str, Document]]:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _TEXT_SUFFIXES and path.is_file())
     if not files:
         raise CorpusError(f"{folder} holds neither corpus.jsonl nor .txt or .md files")
     for path in files:
         name = path.relative_to(folder).as_posix()
         document = Document(name, "".join(read_lines(path)), {"source": name})
-        yield from chunk_documents([document], markdown=path.suffix.lower() == ".md")
+        for chunk in chunk_documents([document], markdown=path.suffix.lower() == ".md"):
+            yield str(path), chunk
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {

@@ -95,7 +95,10 @@ class TransformerEncoder:
             self._original.prompts = prompts
 
     def _encode(self, texts: list[str], prompt: str) -> FloatArray:
-        vectors = self.model.encode(texts, prompt=prompt, batch_size=_BATCH, show_progress_bar=False)
+        try:
+            vectors = self.model.encode(texts, prompt=prompt, batch_size=_BATCH, show_progress_bar=False)
+        except Exception as error:
+            raise ModelError(f"the model {self.name} cannot encode: {error}") from error
         return _unit_length(np.asarray(vectors, dtype=np.float32))
 
 

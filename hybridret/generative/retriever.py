@@ -65,6 +65,8 @@ class DocidRetriever:
         """
         if codes.ndim != 2 or codes.shape[1] != self.quantizer.n_levels or suffixes.shape != codes.shape[:1]:
             raise ValueError("the docids do not fit the codebooks")
+        if codes.dtype.kind not in "iu" or suffixes.dtype.kind not in "iu":
+            raise ValueError("the docids hold numbers that are not whole")
         if len(codes) and (codes.min() < 0 or codes.max() >= self.quantizer.n_codes or suffixes.min() < NO_SUFFIX):
             raise ValueError("a docid has a code that its codebook lacks")
         all_codes = np.concatenate([self.codes, codes.astype(self.quantizer.code_type)])

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -97,9 +98,8 @@ class Bundle:
         if not _ARRAY_FILE.fullmatch(file.name):
             raise BundleError(f"{self.folder} names a file {file.name!r} that no bundle has")
         path = self.folder / file.name
+        check_entry(path)
         try:
-            if path.is_symlink():
-                raise BundleError(f"{path} is a link; a bundle has none")
             return path.open("rb")
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {error.strerror}") from error
@@ -120,11 +120,12 @@ class Bundle:
         path = self.folder / file.name
         try:
             with handle or self.handle(file) as opened:
-                content = opened.read()
+                size = os.fstat(opened.fileno()).st_size
+                content = opened.read() if size == file.bytes else b""
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {error.strerror}") from error
         if len(content) != file.bytes:
-            raise BundleError(f"{path} is damaged: it has {len(content)} bytes instead of {file.bytes}")
+            raise BundleError(f"{path} is damaged: it has {size} bytes instead of {file.bytes}")
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise BundleError(f"{path} is damaged: its checksum is wrong")
         try:
@@ -146,6 +147,19 @@ class Bundle:
                     continue
 
 
+def check_entry(path: Path) -> None:
+    """Refuses what could lead out of a bundle, or be read without end.
+
+    Raises:
+        BundleError: A link, a pipe or a device lies there.
+    """
+    with suppress(OSError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            kind = "a link" if stat.S_ISLNK(mode) else "no file"
+            raise BundleError(f"{path} is {kind}; a bundle has none")
+
+
 def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays, rows: int) -> ArrayFile:
     """Writes arrays to a new file, flushed to disk before this returns; its folder's entry is not.
 
@@ -162,7 +176,8 @@ def write_arrays(folder: Path, part: str, generation: int, arrays: Arrays, rows:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         raise BundleError(f"{path} cannot be written: {error.strerror}") from error
     return ArrayFile(path.name, hashlib.sha256(content).hexdigest(), len(content), rows)
 
@@ -171,12 +186,12 @@ def model_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a model's folder, by its path inside; empty where there is no folder.
 
     Raises:
-        BundleError: A link lies there, which could lead out of the bundle.
+        BundleError: A link lies there, which could lead out of the bundle, or something that is no file.
     """
     digests = {}
+    check_entry(folder)
     for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            raise BundleError(f"{path} is a link; a bundle has none")
+        check_entry(path)
         if path.is_file():
             digests[path.relative_to(folder).as_posix()] = file_digest(path)
     return digests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hybridret.errors import BundleError, InputError
+from hybridret.store.bundle import check_entry
 from hybridret.store.filters import Condition, is_text
 from hybridret.types import BoolArray, Document, IntArray
 
@@ -36,6 +38,7 @@ _COLUMNS = "key, id, text, metadata, cut, checksum"
 _MOST_PARAMETERS = 500
 _PAGE_OF_TEXTS = 1000
 _DEEPEST = 100
+_JOURNAL, _MAGIC = "-journal", bytes.fromhex("d9d505f920a163d7")
 
 
 class DocumentStore:
@@ -74,6 +77,7 @@ class DocumentStore:
         Raises:
             BundleError: It is no such database, damaged, or of another schema.
         """
+        _check_files(file)
         address = f"{file.resolve().as_uri()}?mode=rw"
         try:
             connection = _connect(address, timeout)
@@ -355,7 +359,10 @@ class DocumentStore:
         try:
             if checksum != _checksum(key, doc_id, text, metadata, cut):
                 raise ValueError("its checksum is wrong")
-            return Document(str(doc_id), str(text), json.loads(metadata))
+            fields = json.loads(metadata)
+            if not isinstance(fields, dict):
+                raise ValueError("its metadata are no object")
+            return Document(str(doc_id), str(text), fields)
         except (TypeError, ValueError, RecursionError) as error:
             raise BundleError(f"{self._name} is damaged: document {doc_id!r}: {error}") from error
 
@@ -387,6 +394,28 @@ def _check_nesting(value: Any, depth: int) -> None:
 
 def _checksum(key: int, doc_id: str, text: str, metadata: str, cut: int) -> int:
     return zlib.crc32("\0".join([str(key), doc_id, text, metadata, str(cut)]).encode("utf-8", "surrogatepass"))
+
+
+def _check_files(file: Path) -> None:
+    """Refuses what SQLite would follow out of the folder, wait for without end, or delete elsewhere.
+
+    A journal whose last bytes name another file makes SQLite delete that file, wherever it lies, when it rolls the
+    journal back (file format, 3.3: super-journals); a change of one database never writes such a name.
+
+    Raises:
+        BundleError: The database or a file that SQLite puts beside it is a link or no file, or a journal names another.
+    """
+    for suffix in ("", _JOURNAL, "-wal", "-shm"):
+        check_entry(file.with_name(file.name + suffix))
+    journal = file.with_name(file.name + _JOURNAL)
+    try:
+        with journal.open("rb") as opened:
+            opened.seek(-len(_MAGIC), os.SEEK_END)
+            names_another = opened.read() == _MAGIC
+    except OSError:
+        return
+    if names_another:
+        raise BundleError(f"{journal} names another file; a change of this database never does")
 
 
 def _connect(address: str, timeout: float) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hybridret.errors import BundleError
-from hybridret.store.bundle import Bundle, file_digest
+from hybridret.store.bundle import Bundle, check_entry, file_digest
 from hybridret.store.documents import DocumentStore
 
 SEAL = "hybridret.sqlite.seal"
@@ -65,6 +65,7 @@ def broken_seal(folder: Path, image: bytes | None) -> str | None:
     if image[_COUNTER] != image[_VERSION_VALID_FOR]:
         return "its change counter is wrong"
     path = folder / SEAL
+    check_entry(path)
     try:
         content = path.read_text(encoding="utf-8")
         _, counter, digest = json.loads(content)

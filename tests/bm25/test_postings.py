@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
+import rank_bm25
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,3 +137,98 @@ def test_rows_from_one_on_join_what_is_there(sizes: list[int], skipped: int, see
     assert np.array_equal(joined.scores(QUERY), fresh.scores(QUERY))
     assert np.array_equal(grown.scores(QUERY), fresh.scores(QUERY))
     assert joined.lengths.tolist() == fresh.lengths.tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=2, max_size=10),
+    skipped=st.integers(0, 8),
+    deaths=st.lists(st.integers(0, 99), max_size=12),
+    seed=st.integers(0, 99),
+)
+def test_stored_rows_join_also_where_some_are_dead(
+    sizes: list[int], skipped: int, deaths: list[int], seed: int
+) -> None:
+    corpus = documents(sum(sizes), seed=seed)
+    dead = np.unique([death % len(corpus) for death in deaths]).astype(np.int64)
+    grown, ends = postings_of([]), np.cumsum(sizes)
+    for start, end in zip([0, *ends], ends, strict=False):
+        grown = grown.appended(corpus[start:end])
+        grown = grown.without(dead[(dead >= start) & (dead < end)])
+    n_known = int(ends[len(ends) // 2])
+    skipped = min(skipped, n_known)
+    joined = postings_of(corpus[:n_known]).joined(grown.arrays(n_known - skipped), skipped).without(dead)
+    left = postings_of([document for row, document in enumerate(corpus) if row not in dead])
+    for postings in (joined, grown):
+        scores = postings.scores(QUERY)
+        assert not scores[dead].any()
+        np.testing.assert_allclose(scores[postings.alive], left.scores(QUERY), rtol=1e-12, atol=1e-12)
+        for word in left.vocabulary:
+            assert postings.document_count(word) == left.document_count(word)
+        assert postings.lengths[postings.alive].tolist() == left.lengths.tolist()
+        assert postings.mean_length() == left.mean_length()
+
+
+@settings(deadline=None, max_examples=40)
+@given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=12), seed=st.integers(0, 99))
+def test_files_of_rows_joined_in_turn_have_the_bits_of_rank_bm25(sizes: list[int], seed: int) -> None:
+    corpus = [[*document, "w1"] for document in documents(sum(sizes), seed=seed)]
+    grown, read, start = postings_of([]), postings_of([]), 0
+    for size in sizes:
+        grown = grown.appended(corpus[start : start + size])
+        read = read.joined(grown.arrays(start))
+        start += size
+    theirs = rank_bm25.BM25Okapi(corpus).get_scores(QUERY)
+    assert np.array_equal(grown.scores(QUERY), theirs)
+    assert np.array_equal(read.scores(QUERY), theirs)
+    assert np.array_equal(postings_of([]).joined(grown.arrays()).scores(QUERY), theirs)
+
+
+def test_three_hundred_single_additions_leave_logarithmically_many_segments() -> None:
+    corpus = [[*document, "w1"] for document in documents(301, seed=7)]
+    grown, most = postings_of(corpus[:1]), 0
+    for n_rows in range(2, 302):
+        grown = grown.appended([corpus[n_rows - 1]])
+        assert len(grown.segments) <= math.log2(n_rows) + 1
+        assert grown.segments[-1].end == n_rows
+        most = max(most, len(grown.segments))
+    assert most > 3
+    assert np.array_equal(grown.scores(QUERY), rank_bm25.BM25Okapi(corpus).get_scores(QUERY))
+
+
+def test_arrays_from_a_row_on_hold_those_rows_alone() -> None:
+    grown = postings_of([["a", "b"], ["b"]]).appended([["c", "b", "c"], ["a"], []])
+    arrays = grown.arrays(2)
+    assert bytes(arrays["words"]).decode().split("\n") == ["a", "b", "c"]
+    assert arrays["lengths"].tolist() == [3, 1, 0]
+    assert (arrays["starts"].tolist(), arrays["rows"].tolist(), arrays["counts"].tolist()) == (
+        [0, 1, 2, 3],
+        [1, 0, 0],
+        [1, 1, 2],
+    )
+    assert grown.arrays(5)["lengths"].tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: {"words": np.frombuffer(b"a\na", dtype=np.uint8)}, "fit together"),
+        (lambda arrays: {"words": np.frombuffer(b"a", dtype=np.uint8)}, "fit together"),
+        (lambda arrays: {"words": np.frombuffer(b"a\n\xff", dtype=np.uint8)}, "codec"),
+        (lambda arrays: {"starts": arrays["starts"] + 1}, "do not fit their rows"),
+        (lambda arrays: {"starts": arrays["starts"].astype(np.int64)[::-1].copy()}, "do not fit their rows"),
+        (lambda arrays: {"starts": np.array([0, 3, 2])}, "do not fit their rows"),
+        (lambda arrays: {"counts": np.zeros(2, dtype=np.uint8)}, "numbers that cannot be"),
+        (lambda arrays: {"counts": np.array([-1, 1])}, "numbers that cannot be"),
+        (lambda arrays: {"rows": np.array([0, 2])}, "numbers that cannot be"),
+        (lambda arrays: {"rows": np.array([-1, 0])}, "numbers that cannot be"),
+        (lambda arrays: {"lengths": np.array([-1, 1])}, "numbers that cannot be"),
+    ],
+)
+def test_stored_postings_that_cannot_be_are_refused_and_harm_nothing(change: Any, message: str) -> None:
+    arrays = postings_of([["a"], ["b"]]).arrays()
+    start = postings_of([["a", "b"], ["b"]])
+    before = start.scores(["a", "b"])
+    with pytest.raises(ValueError, match=message):
+        start.joined({**arrays, **change(arrays)})
+    assert np.array_equal(start.scores(["a", "b"]), before)

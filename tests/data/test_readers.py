@@ -123,8 +123,8 @@ def test_names_are_left_alone_without_a_data_folder(monkeypatch: pytest.MonkeyPa
         ('{"_id": 1.5, "text": "t"}', r"zoo\.jsonl:2: .*must be strings, not 1\.5"),
         ('{"_id": true, "text": "t"}', r"zoo\.jsonl:2: .*must be strings, not True"),
         ('{"_id": null, "text": "t"}', r"zoo\.jsonl:2: .*must be strings, not None"),
-        ('{"_id": "", "text": "t"}', r"zoo\.jsonl: document 1 has an id that is empty"),
-        ('{"_id": "cat", "text": "t"}', r"zoo\.jsonl: document id 'cat' is given twice"),
+        ('{"_id": "", "text": "t"}', r"zoo\.jsonl:2: document 1 has an id that is empty"),
+        ('{"_id": "cat", "text": "t"}', r"zoo\.jsonl:2: document id 'cat' is given twice"),
         ("[" * 100_000, r"zoo\.jsonl:2: not JSON"),
     ],
 )

@@ -224,3 +224,58 @@ def test_ivfpq_of_a_small_collection_is_rejected() -> None:
     vectors = unit_vectors(100, DIMENSION, seed=24)
     with pytest.raises(InputError, match="at least 9984 documents"):
         DenseRetriever(vectors[:0], "ivfpq").appended(vectors)
+
+
+def search_by_selector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches the whole index with a selector, however few rows are allowed."""
+    monkeypatch.setattr("hybridret.dense.retriever._FEW_ROWS", 0)
+    monkeypatch.setattr("hybridret.dense.retriever._FEW_SHARE", 10**9)
+    monkeypatch.setattr("hybridret.dense.retriever._BLAS_QUERIES", 10**9)
+
+
+@pytest.mark.parametrize("n_queries", [1, 19, 20, 40])
+@pytest.mark.parametrize("share", [0.5, 0.02])
+@pytest.mark.parametrize("k", [1, 10, 299, 1000])
+def test_search_by_selector_is_brute_force_as_search_of_a_copy_is(
+    monkeypatch: pytest.MonkeyPatch, n_queries: int, share: float, k: int
+) -> None:
+    vectors, queries = unit_vectors(300, DIMENSION, seed=27), asked(unit_vectors(n_queries, DIMENSION, seed=28))
+    allowed = np.random.default_rng(29).random(300) < share
+    ties = np.random.default_rng(30).permutation(300)
+    retriever = DenseRetriever(vectors)
+    copied = retriever.search(queries, k, Allowed(allowed), ties)
+    search_by_selector(monkeypatch)
+    selected = retriever.search(queries, k, Allowed(allowed), ties)
+    for vector, one, other in zip(queries.vectors, copied, selected, strict=True):
+        expected = brute_force(vectors, vector, k, allowed, ties)
+        assert one.rows.tolist() == other.rows.tolist() == expected.rows.tolist()
+        assert np.array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("n_before", [1, 7, 8, 9, 63, 64, 100])
+def test_an_older_retriever_never_finds_rows_added_since(monkeypatch: pytest.MonkeyPatch, n_before: int) -> None:
+    search_by_selector(monkeypatch)
+    vectors, queries = unit_vectors(120, DIMENSION, seed=31), asked(unit_vectors(10, DIMENSION, seed=32))
+    old, ties = DenseRetriever(vectors[:n_before]), np.arange(120)
+    old.search(queries, 3, None, ties[:n_before])
+    new = old.appended(vectors[n_before:])
+    assert new.index is old.index
+    for allowed in (None, np.arange(n_before) % 2 == 0):
+        for vector, run in zip(
+            queries.vectors, old.search(queries, 200, as_allowed(allowed), ties[:n_before]), strict=True
+        ):
+            expected = brute_force(vectors[:n_before], vector, 200, allowed, ties)
+            assert run.rows.tolist() == expected.rows.tolist()
+    for vector, run in zip(queries.vectors, new.search(queries, 200, None, ties), strict=True):
+        assert run.rows.tolist() == brute_force(vectors, vector, 200, None, ties).rows.tolist()
+
+
+def test_vectors_of_an_older_retriever_stay_as_they_were() -> None:
+    vectors = unit_vectors(100, DIMENSION, seed=33)
+    line = [DenseRetriever(vectors[:10].copy())]
+    for start in range(10, 100, 5):
+        line.append(line[-1].appended(vectors[start : start + 5]))
+    aside = line[4].appended(-vectors[:3])
+    for number, retriever in enumerate(line):
+        assert np.array_equal(retriever.vectors, vectors[: 10 + 5 * number])
+    assert np.array_equal(aside.vectors, np.concatenate([vectors[:30], -vectors[:3]]))

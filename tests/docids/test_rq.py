@@ -144,3 +144,28 @@ def test_a_code_that_is_not_the_nearest_is_found_and_no_other() -> None:
         wrong = codes.copy()
         wrong[row, level] = (wrong[row, level] + 1) % 8
         assert quantizer.faults(vectors, wrong.astype(np.uint8)).tolist() == [row]
+
+
+def test_the_codes_of_vectors_have_no_faults() -> None:
+    vectors = unit_vectors(9000, 8, seed=13)
+    quantizer = ResidualQuantizer.fit(vectors[:500], n_levels=3, n_codes=8, seed=14)
+    assert quantizer.faults(vectors, quantizer.encode(vectors)).tolist() == []
+    assert quantizer.faults(vectors, quantizer.encode(vectors).astype(np.uint8)).tolist() == []
+    assert quantizer.faults(vectors[:0], quantizer.encode(vectors[:0])).tolist() == []
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_every_wrong_code_is_found_whatever_its_level_and_block(level: int) -> None:
+    vectors = unit_vectors(9000, 8, seed=15)
+    quantizer = ResidualQuantizer.fit(vectors[:500], n_levels=3, n_codes=8, seed=16)
+    codes = quantizer.encode(vectors)
+    wrong = [0, 17, 8191, 8192, 8999]
+    codes[wrong, level] = (codes[wrong, level] + 1 + np.arange(5) % 7) % 8
+    assert quantizer.faults(vectors, codes).tolist() == wrong
+
+
+def test_either_of_two_codes_that_are_equally_near_is_right() -> None:
+    codebooks = np.array([[[1, 0], [0, 1], [-1, 0]], [[0.5, 0], [0.5, 0], [9, 9]]], dtype=np.float32)
+    vectors = np.repeat(np.array([[0.6, 0.6]], dtype=np.float32), 6, axis=0)
+    codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [0, 2]])
+    assert ResidualQuantizer(codebooks).faults(vectors, codes).tolist() == [4, 5]

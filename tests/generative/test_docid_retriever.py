@@ -138,3 +138,90 @@ def test_no_rows_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(run.rows) for run in empty.search(queries(2, seed=16), 5, None, none)] == [0, 0]
     monkeypatch.setattr("hybridret.generative.retriever.EXHAUSTIVE_UP_TO", -1)
     assert [len(run.rows) for run in empty.search(queries(2, seed=16), 5, None, none)] == [0, 0]
+
+
+def test_stored_docids_and_trie_give_the_same_retriever(
+    retriever: DocidRetriever, ties: IntArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [retriever.arrays("docid", 0), retriever.arrays("trie", 0), retriever.arrays("codebooks", 0)]
+    read = DocidRetriever(ResidualQuantizer(parts[2]["codebooks"])).joined(parts[0]["codes"], parts[0]["suffixes"])
+    read = read.with_base(parts[1])
+    assert read.base.stored.order.tolist() == retriever.base.stored.order.tolist()
+    use_beams(monkeypatch, 20)
+    asked = queries(10, seed=17)
+    for one, other in zip(read.search(asked, 10, None, ties), retriever.search(asked, 10, None, ties), strict=True):
+        assert (one.rows.tolist(), one.scores.tolist()) == (other.rows.tolist(), other.scores.tolist())
+
+
+def test_a_stored_trie_may_cover_the_first_rows_alone(
+    retriever: DocidRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = retriever.appended(unit_vectors(40, seed=18))
+    read = (
+        DocidRetriever(retriever.quantizer).joined(grown.codes, grown.suffixes).with_base(retriever.arrays("trie", 0))
+    )
+    assert [trie.n_leaves for trie in read.tries] == [N_ROWS, 40]
+    asked, ties = queries(10, seed=19), np.random.default_rng(20).permutation(N_ROWS + 40)
+    exhaustive = grown.search(asked, 30, None, ties)
+    use_beams(monkeypatch, N_ROWS + 40)
+    assert_same(read.search(asked, 30, None, ties), exhaustive)
+
+
+@pytest.mark.parametrize("damage", ["short", "long", "reversed", "repeated", "prefixes"])
+def test_a_stored_trie_of_other_docids_is_refused(retriever: DocidRetriever, damage: str) -> None:
+    arrays = dict(retriever.arrays("trie", 0))
+    if damage == "short":
+        retriever = retriever.picked(np.arange(N_ROWS - 1))
+    elif damage == "long":
+        arrays["order"] = arrays["order"][:-1]
+    elif damage == "reversed":
+        arrays["order"] = arrays["order"][::-1].copy()
+    elif damage == "repeated":
+        arrays["order"] = np.where(arrays["order"] == 1, 0, arrays["order"]).astype(np.uint32)
+    else:
+        arrays["lcp"] = np.roll(arrays["lcp"], 1)
+    with pytest.raises(ValueError, match=r"stored|there are fewer docids"):
+        retriever.with_base(arrays)
+
+
+@pytest.mark.parametrize(
+    ("codes", "suffixes"),
+    [
+        (np.zeros((2, 2), dtype=np.int64), np.zeros(2, dtype=np.int64)),
+        (np.zeros((2, 4), dtype=np.int64), np.zeros(2, dtype=np.int64)),
+        (np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64)),
+        (np.zeros((2, 3), dtype=np.int64), np.zeros(3, dtype=np.int64)),
+        (np.full((1, 3), 8), np.full(1, -1)),
+        (np.full((1, 3), -1), np.full(1, -1)),
+        (np.zeros((1, 3), dtype=np.int64), np.full(1, -2)),
+    ],
+)
+def test_docids_that_do_not_fit_the_codebooks_are_refused(
+    retriever: DocidRetriever, codes: IntArray, suffixes: IntArray
+) -> None:
+    with pytest.raises(ValueError, match="docid"):
+        retriever.joined(codes, suffixes)
+
+
+def test_the_trie_is_shared_while_few_rows_lie_beside_it(
+    retriever: DocidRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.generative.retriever._DELTA_ROWS", 10)
+    base = retriever.base
+    few = retriever.appended(unit_vectors(60, seed=21))
+    assert few.base is base
+    many = few.appended(unit_vectors(60, seed=22))
+    assert many.base is not base
+    assert [trie.n_leaves for trie in many.tries] == [N_ROWS + 120]
+    assert few.base is retriever.base is base
+
+
+def test_picked_rows_keep_docids_and_scores(retriever: DocidRetriever, ties: IntArray) -> None:
+    rows = np.random.default_rng(23).permutation(N_ROWS)[:150]
+    picked, asked = retriever.picked(rows), queries(5, seed=24)
+    wanted = [np.arange(150)] * 5
+    for one, other in zip(picked.score(asked, wanted), retriever.score(asked, [rows] * 5), strict=True):
+        assert np.array_equal(one, other)
+    expected = retriever.search(asked, 20, Allowed(np.isin(np.arange(N_ROWS), rows)), ties)
+    for run, other_run in zip(picked.search(asked, 20, None, ties[rows]), expected, strict=True):
+        assert rows[run.rows].tolist() == other_run.rows.tolist()
