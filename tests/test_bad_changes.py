@@ -210,3 +210,119 @@ def test_a_change_cut_short_by_the_user_leaves_nothing(
     monkeypatch.setattr(os, "fsync", real)
     assert answers(opened) == before
     assert (check_bundle(bundle).faults, check_bundle(bundle).leftovers) == ([], [])
+
+
+SMALL_DISK = """
+import os, resource, shutil, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from conftest import StubEmbeddings
+from hybridret.check import check_bundle
+from hybridret.dense import EmbeddingsEncoder
+from hybridret.errors import BundleError
+from hybridret.hybrid import HybridIndex
+from hybridret.types import Document
+
+encoder = EmbeddingsEncoder(StubEmbeddings())
+sound, place = Path(sys.argv[1]), Path(sys.argv[1]).with_name("place")
+new = [Document(f"n{i}", " ".join(f"w{i}x{j}" for j in range(60)), {"n": i}) for i in range(20)]
+HybridIndex.open(sound, encoder).add(new[:10])
+changes = {
+    "add": lambda index: index.add(new[10:]),
+    "upsert": lambda index: index.add(new, replace=True),
+    "delete": lambda index: index.delete(["cat", "n1", "n5"]),
+    "compact": lambda index: index.compact(),
+    "save": lambda index: index.save(place / "copy"),
+    "save over another": lambda index: index.save(place / "other"),
+}
+
+def answers(path):
+    index = HybridIndex.open(path, encoder)
+    return index.search(["who sleeps w1x1"], 100)[0], index.get(sorted(index.ids()))
+
+def ended(change, limit):
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(sound, place / "b")
+    shutil.copytree(sound, place / "other")
+    before = answers(place / "b")
+    index = HybridIndex.open(place / "b", encoder)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        changes[change](index)
+        outcome = "done"
+    except BundleError:
+        outcome = "refused"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    after = index.search(["who sleeps w1x1"], 100)[0], index.get(sorted(index.ids()))
+    assert after == answers(place / "b")
+    assert outcome == "done" or after == before
+    names = {path.name for path in place.iterdir()}
+    assert names - {"copy"} == {"b", "other"}, names
+    assert answers(place / "other") == before
+    for name in names:
+        report = check_bundle(place / name)
+        assert report.faults == [], (change, limit, outcome, name, report)
+    if "copy" in names:
+        assert answers(place / "copy") == before
+    index.add([Document("later", "there is room again", {})])
+    assert "later" in HybridIndex.open(place / "b", encoder).ids()
+    assert check_bundle(place / "b")[1:] == ([], [])
+    return outcome
+
+for change in changes:
+    print(change, *(ended(change, limit) for limit in map(int, sys.argv[3:])), sep=",")
+"""
+
+
+def test_a_disk_that_fills_up_at_any_point_of_any_change_harms_nothing(
+    run_python: Callable[..., Any], bundle: Path
+) -> None:
+    """Limits that stop array files, the journal, the database, its rollback too (25,000), or nothing."""
+    limits = [0, 300, 1000, 3000, 6000, 12_000, 20_000, 25_000, 30_000, 1_000_000]
+    done = run_python(SMALL_DISK, bundle, Path(__file__).parent, *map(str, limits))
+    assert done.returncode == 0, done.stderr[-2000:]
+    ends = {change: outcomes for change, *outcomes in (line.split(",") for line in done.stdout.splitlines())}
+    assert len(ends) == 6
+    for change, outcomes in ends.items():
+        assert (outcomes[0], outcomes[-1]) == ("refused", "done"), (change, outcomes)
+        assert outcomes == sorted(outcomes, reverse=True), (change, outcomes)
+
+
+def test_whatever_is_asked_of_a_deleted_bundle_says_so(opened: HybridRetriever, bundle: Path, tmp_path: Path) -> None:
+    shutil.rmtree(bundle)
+    for call in (
+        lambda: opened.search(["cats"]),
+        lambda: opened.explain("cats", "cat"),
+        lambda: opened.get(["cat"]),
+        lambda: opened.upsert([Document(page_content="x")]),
+        lambda: opened.save(tmp_path / "copy"),
+        opened.index.ids,
+        opened.index.info,
+        opened.index.compact,
+    ):
+        with pytest.raises(BundleError, match="has been deleted"):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_that_comes_back_is_taken_up(opened: HybridRetriever, bundle: Path) -> None:
+    before = answers(opened)
+    bundle.rename(bundle.with_name("away"))
+    with pytest.raises(BundleError, match="has been deleted"):
+        opened.invoke(QUERY)
+    bundle.with_name("away").rename(bundle)
+    assert answers(opened) == before
+    assert opened.delete(["cat"])["num_deleted"] == 1
+
+
+def test_another_kind_of_thing_in_a_bundles_place_is_said(opened: HybridRetriever, bundle: Path) -> None:
+    shutil.rmtree(bundle)
+    bundle.write_text("a file")
+    with pytest.raises(BundleError, match=str(bundle)):
+        opened.invoke(QUERY)
+    bundle.unlink()
+    bundle.mkdir()
+    (bundle / "hybridret.sqlite").write_text("no database")
+    for _ in range(2):
+        with pytest.raises(BundleError, match=r"hybridret\.sqlite"):
+            opened.invoke(QUERY)

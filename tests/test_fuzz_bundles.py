@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -23,6 +24,7 @@ from safetensors.numpy import load, save
 from hybridret import HybridRetriever
 from hybridret.cli import main
 from hybridret.dense import TransformerEncoder
+from hybridret.models import load_model
 
 N_BYTES, N_HOSTILE = 330, 170
 WORDS = "pump valve reset button water steam boiler gauge lever motor belt wheel".split()  # noqa: SIM905
@@ -239,19 +241,189 @@ def test_a_hostile_bundle_with_right_checksums_ends_in_an_answer_or_one_line(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng, outcomes = random.Random(3), Counter[str]()
-    ids = {f"d{at}" for at in range(30)} | {"new"}
+    ids = {f"d{at}" for at in range(30)} | {"new", "zebra"}
+    (tmp_path / "c.jsonl").write_text('{"_id": "zebra", "text": "a zebra"}\n')
     for number in range(N_HOSTILE):
         path = tmp_path / str(number)
         shutil.copytree(sound, path)
         what = rng.choice([odd_state, odd_arrays, odd_rows])(rng, path)
-        for command in (["search", str(path), "pump", "--json"], ["info", str(path), "--json"], ["check", str(path)]):
+        is_added = False
+        for command in (
+            ["search", str(path), "pump", "-k", "40", "--json"],
+            ["info", str(path), "--json"],
+            ["check", str(path)],
+            ["add", str(path), str(tmp_path / "c.jsonl")],
+            ["search", str(path), "zebra", "-k", "40", "--json", "--retrievers", "bm25"],
+        ):
             code, out, error = run(monkeypatch, *command)
-            if code == 0:
-                outcomes["answered"] += 1
-                if command[0] == "search":
-                    assert {hit["id"] for hit in json.loads(out)["hits"]} <= ids, what
-            else:
-                assert refused(code, error), (what, command[0], code, error)
+            if code != 0:
+                assert refused(code, error.replace("━", "").splitlines()[-1]), (what, command[0], code, error)
                 outcomes["refused"] += 1
+                continue
+            outcomes["answered"] += 1
+            is_added |= command[0] == "add"
+            if command[0] == "search":
+                found = [hit["id"] for hit in json.loads(out)["hits"]]
+                assert len(set(found)) == len(found), what
+                assert set(found) <= ids, what
+                assert ("zebra" in found) == is_added, what
         shutil.rmtree(path)
     assert min(outcomes["refused"], outcomes["answered"]) > 20, outcomes
+
+
+def edit(statement: str) -> Callable[[Path], None]:
+    def edited(path: Path) -> None:
+        connection = sqlite3.connect(path / "hybridret.sqlite")
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+    return edited
+
+
+def without_part(part: str) -> Callable[[Path], None]:
+    def edited(path: Path) -> None:
+        state = state_of(path)
+        state["files"][part] = []
+        write_state(path, state)
+
+    return edited
+
+
+def with_array(part: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    """Changes the arrays of a part's first file, with a checksum that is right."""
+
+    def edited(path: Path) -> None:
+        state = state_of(path)
+        name, _, _, rows = state["files"][part][0]
+        arrays = load((path / name).read_bytes())
+        change(arrays)
+        content = save({key: np.ascontiguousarray(array) for key, array in arrays.items()})
+        (path / name).write_bytes(content)
+        state["files"][part][0] = [name, hashlib.sha256(content).hexdigest(), len(content), rows]
+        write_state(path, state)
+
+    return edited
+
+
+def as_floats(name: str, value: float) -> Callable[[dict[str, Any]], None]:
+    def change(arrays: dict[str, Any]) -> None:
+        arrays[name] = arrays[name].astype(np.float64)
+        arrays[name].flat[0] = value
+
+    return change
+
+
+def enlarged(path: Path) -> None:
+    """A sparse file of a thousand gigabytes."""
+    os.truncate(next(path.glob("vectors.*")), 10**12)
+
+
+def foldered(path: Path) -> None:
+    file = next(path.glob("vectors.*"))
+    file.unlink()
+    file.mkdir()
+
+
+INCONSISTENT: dict[str, Callable[[Path], None]] = {
+    "a document is lost": edit("DELETE FROM documents WHERE id = 'd5'"),
+    "all documents are lost": edit("DELETE FROM documents"),
+    "a document is there and deleted": edit("INSERT INTO deleted VALUES (5, 2)"),
+    "a deletion is forgotten": edit("DELETE FROM deleted"),
+    "a document without an id": edit("UPDATE documents SET id = '' WHERE id = 'd5'"),
+    "an id of bytes": edit("UPDATE documents SET id = x'6435' WHERE id = 'd5'"),
+    "a generation that is none": edit("UPDATE state SET generation = 'x'"),
+    "no codebooks": without_part("codebooks"),
+    "no docids": without_part("docid"),
+    "no postings": without_part("bm25"),
+    "no vectors": without_part("vectors"),
+    "counts that are not whole": with_array("bm25", as_floats("counts", 1.5)),
+    "counts that are no numbers": with_array("bm25", as_floats("counts", np.nan)),
+    "lengths without end": with_array("bm25", as_floats("lengths", np.inf)),
+    "codes that are no numbers": with_array("docid", as_floats("codes", np.nan)),
+    "suffixes without end": with_array("docid", as_floats("suffixes", 1e300)),
+    "an array without end": enlarged,
+    "an array that is a folder": foldered,
+}
+
+
+@pytest.mark.parametrize("damage", INCONSISTENT.values(), ids=INCONSISTENT.keys())
+def test_parts_that_do_not_fit_are_refused_by_every_command(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    path = Path(shutil.copytree(sound, tmp_path / "b"))
+    (tmp_path / "c.jsonl").write_text('{"_id": "zebra", "text": "a zebra"}\n')
+    damage(path)
+    for command in (["check", str(path)], ["search", str(path), "pump"], ["info", str(path)]):
+        code, _, error = run(monkeypatch, *command)
+        assert refused(code, error), (command[0], code, error)
+    code, _, error = run(monkeypatch, "add", str(path), str(tmp_path / "c.jsonl"))
+    assert refused(code, error)
+
+
+def put(file: str, *keys: Any, value: Any) -> Callable[[Path], None]:
+    """Changes a JSON file of the model, and the digest that the state has of it."""
+
+    def edited(path: Path) -> None:
+        content = json.loads((path / "dense" / file).read_text())
+        holder = content
+        for key in keys[:-1]:
+            holder = holder[key]
+        holder[keys[-1]] = value
+        (path / "dense" / file).write_text(json.dumps(content))
+        state = state_of(path)
+        state["model_files"][file] = hashlib.sha256((path / "dense" / file).read_bytes()).hexdigest()
+        write_state(path, state)
+
+    return edited
+
+
+MODELS: dict[str, Callable[[Path], None]] = {
+    "module without a type": put("modules.json", 0, "type", value=None),
+    "module that is a function": put("modules.json", 1, "type", value="sentence_transformers.util.http_get"),
+    "module that is a model": put("modules.json", 0, "type", value="sentence_transformers.SentenceTransformer"),
+    "module elsewhere": put("modules.json", 1, "path", value="../../elsewhere"),
+    "module at a number": put("modules.json", 1, "path", value=5),
+    "arguments that are none": put("modules.json", 0, "kwargs", value=5),
+    "width of billions": put("config.json", "hidden_size", value=10**12),
+    "layers of text": put("config.json", "num_hidden_layers", value="x"),
+    "heads below zero": put("config.json", "num_attention_heads", value=-1),
+    "window below zero": put("sentence_bert_config.json", "max_seq_length", value=-1),
+    "window of text": put("sentence_bert_config.json", "max_seq_length", value="x"),
+    "truncated to text": put("config_sentence_transformers.json", "truncate_dim", value="x"),
+    "truncated to five": put("config_sentence_transformers.json", "truncate_dim", value=5),
+    "prompts that are none": put("config_sentence_transformers.json", "prompts", value=5),
+    "no padding": put("tokenizer_config.json", "pad_token", value=None),
+    "pooling of nothing": put("1_Pooling/config.json", "pooling_mode", value="x"),
+}
+
+
+@pytest.mark.parametrize("trick", MODELS.values(), ids=MODELS.keys())
+def test_a_hostile_model_with_right_digests_is_refused_in_one_line(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trick: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr("hybridret.changes.load_model", load_model)
+    path = Path(shutil.copytree(sound, tmp_path / "b"))
+    trick(path)
+    before = search(monkeypatch, sound, "bm25")
+    code, out, error = run(monkeypatch, "search", str(path), "pump", "--json")
+    assert (code, out) == (2, ""), error
+    assert "Traceback" not in error
+    assert error.splitlines()[-1].startswith("hybridret: ")
+    assert search(monkeypatch, path, "bm25") == before
+
+
+def test_a_folder_in_a_new_files_place_fails_the_change_and_nothing_else(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copytree(sound, tmp_path / "b"))
+    before = search(monkeypatch, path, "dense,bm25,docid")
+    generation = state_of(path)["generation"] + 1
+    (path / f"bm25.{generation}.safetensors").mkdir()
+    (tmp_path / "c.jsonl").write_text('{"_id": "zebra", "text": "a zebra"}\n')
+    code, _, error = run(monkeypatch, "add", str(path), str(tmp_path / "c.jsonl"))
+    assert code == 2
+    assert error.splitlines()[-1].startswith(f"hybridret: {path}")
+    assert search(monkeypatch, path, "dense,bm25,docid") == before
+    (path / f"bm25.{generation}.safetensors").rmdir()
+    assert run(monkeypatch, "check", str(path))[0] == 0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import pickle
+import shutil
 import sqlite3
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +19,8 @@ import torch
 from langchain_core.documents import Document
 
 from hybridret import HybridRetriever
-from hybridret.check import check_bundle
-from hybridret.errors import BundleError, InputError, ModelError
+from hybridret.check import check_bundle, repair_bundle
+from hybridret.errors import BundleError, FilterError, InputError, ModelError
 from hybridret.models import load_model
 
 
@@ -91,10 +95,7 @@ def test_a_module_with_pickled_weights_or_a_foreign_function_is_refused(tiny_mod
 
 
 def copied(folder: Path, tmp_path: Path) -> Path:
-    import shutil
-
-    shutil.copytree(folder, tmp_path / "copy")
-    return tmp_path / "copy"
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
 def test_links_in_a_bundle_are_refused(bundle: Path, tmp_path: Path) -> None:
@@ -184,3 +185,179 @@ def test_a_document_outside_the_filter_changes_no_dense_or_docid_score(retriever
     assert {hit.doc_id: hit.score for hit in retriever.search(["cats purr"], 8, theirs, ["dense"])[0]} == {
         hit.doc_id: hit.score for hit in before["dense"][0] if hit.doc_id != "ant"
     }
+
+
+SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+"""What begins a rollback journal, and ends one that names a super-journal (SQLite's file format, 3.1 and 3.3)."""
+
+
+def journal_naming(victim: Path, database: Path) -> bytes:
+    """A rollback journal that puts the first page back as it is, and names a super-journal."""
+    content, name, nonce = database.read_bytes(), str(victim).encode(), 7
+    page_bytes = int.from_bytes(content[16:18], "big")
+    page = content[:page_bytes]
+    n_pages = len(content) // page_bytes
+    checksum = (nonce + sum(page[at] for at in range(page_bytes - 200, 0, -200))) % 2**32
+    header = SUPER_JOURNAL + struct.pack(">5I", 1, nonce, n_pages, 512, page_bytes)
+    record = struct.pack(">I", 1) + page + struct.pack(">I", checksum)
+    place, total = 0x40000000 // page_bytes + 1, sum(struct.unpack(f"{len(name)}b", name)) % 2**32
+    return (
+        header.ljust(512, b"\0")
+        + record
+        + struct.pack(">I", place)
+        + name
+        + struct.pack(">2I", len(name), total)
+        + SUPER_JOURNAL
+    )
+
+
+@pytest.mark.parametrize("call", [HybridRetriever.load, check_bundle, repair_bundle], ids=["load", "check", "repair"])
+def test_a_journal_cannot_make_sqlite_delete_a_file_elsewhere(bundle: Path, call: Any, tmp_path: Path) -> None:
+    victim = tmp_path / "thesis"
+    victim.write_text("years of work")
+    journal = bundle / "hybridret.sqlite-journal"
+    journal.write_bytes(journal_naming(victim, bundle / "hybridret.sqlite"))
+    with contextlib.suppress(BundleError):
+        assert not isinstance(call(bundle), HybridRetriever)
+    assert victim.exists()
+    assert any("names another file" in fault.message for fault in check_bundle(bundle).faults)
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    sqlite3.connect(copy / "hybridret.sqlite").execute("SELECT * FROM documents")
+    assert not victim.exists(), "the journal is none that SQLite would have followed"
+
+
+@pytest.mark.parametrize("name", ["hybridret.sqlite", "hybridret.sqlite.seal", "hybridret.sqlite-wal", "dense"])
+def test_nothing_in_a_bundle_may_be_a_link(bundle: Path, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    if (bundle / name).exists():
+        (bundle / name).rename(outside)
+    else:
+        outside.touch()
+    (bundle / name).symlink_to(outside)
+    with pytest.raises(BundleError, match=f"{name} is a link"):
+        HybridRetriever.load(bundle).invoke("cats")
+    assert [fault.message for fault in check_bundle(bundle).faults if f"{name} is a link" in fault.message]
+
+
+PIPES = """
+import os, signal, sys
+from pathlib import Path
+from hybridret.check import check_bundle
+from hybridret.errors import HybridretError
+from hybridret.hybrid import HybridIndex
+signal.alarm(120)
+bundle = Path(sys.argv[1])
+vectors = next(path.name for path in bundle.glob("vectors.*"))
+kept = bundle.with_name("kept")
+
+def is_refused(call):
+    try:
+        return bool(call())
+    except HybridretError as error:
+        return str(bundle) in str(error)
+
+for name in ("hybridret.sqlite", "hybridret.sqlite.seal", "hybridret.sqlite-journal", "hybridret.sqlite-wal", vectors,
+             "dense/modules.json", "dense/added_tokens.json"):
+    file = bundle / name
+    was_there = file.exists()
+    if was_there:
+        file.rename(kept)
+    os.mkfifo(file)
+    assert is_refused(lambda: check_bundle(bundle).faults), name
+    assert is_refused(lambda: not HybridIndex.open(bundle).search(["cats"])), name
+    file.unlink()
+    if was_there:
+        kept.rename(file)
+assert check_bundle(bundle).faults == []
+"""
+
+
+def test_nothing_waits_for_a_pipe_in_a_bundle(bundle: Path, run_python: Callable[..., Any]) -> None:
+    done = run_python(PIPES, bundle)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_metadata_that_are_no_object_are_refused(bundle: Path) -> None:
+    row = (0, "cat", "cats", "[]", 0)
+    connection = sqlite3.connect(bundle / "hybridret.sqlite")
+    checksum = zlib.crc32("\0".join(map(str, row)).encode())
+    connection.execute("UPDATE documents SET metadata = ?, checksum = ? WHERE key = 0", (row[3], checksum))
+    connection.commit()
+    connection.close()
+    with pytest.raises(BundleError, match="document 'cat': its metadata are no object"):
+        HybridRetriever.load(bundle).get(["cat"])
+    assert any("no object" in fault.message for fault in check_bundle(bundle).faults)
+
+
+def test_code_is_never_trusted_whatever_a_models_files_ask_for(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
+
+    copy = copied(tiny_model, tmp_path)
+    keys = ("model_args", "model_kwargs", "config_args", "config_kwargs", "tokenizer_args", "processor_kwargs")
+    trusted: dict[str, Any] = {key: {"trust_remote_code": True} for key in keys}
+    for file, more in (
+        ("sentence_bert_config.json", trusted),
+        ("config_sentence_transformers.json", {"trust_remote_code": True, **trusted}),
+        ("config.json", {"trust_remote_code": True}),
+        ("tokenizer_config.json", {"trust_remote_code": True}),
+        ("modules.json", {}),
+    ):
+        content = json.loads((copy / file).read_text())
+        if isinstance(content, dict):
+            content |= more
+        else:
+            content[0]["kwargs"] = [*content[0].get("kwargs", []), "trust_remote_code"]
+        (copy / file).write_text(json.dumps(content))
+    asked: list[Any] = []
+
+    def noting(real: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            asked.append(named.get("trust_remote_code"))
+            return real(*arguments, **named)
+
+        return call
+
+    for owner in (AutoConfig, AutoModel, AutoProcessor, AutoTokenizer):
+        monkeypatch.setattr(owner, "from_pretrained", noting(owner.from_pretrained))
+    with contextlib.suppress(ModelError):
+        load_model(str(copy))
+    assert load_model(str(tiny_model)) is not None
+    assert len(asked) >= 3
+    assert not any(asked)
+
+
+def test_a_models_own_code_is_not_run(tiny_model: Path, tmp_path: Path) -> None:
+    copy = copied(tiny_model, tmp_path)
+    (copy / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    kinds = {"config.json": ("AutoConfig", "AutoModel"), "tokenizer_config.json": ("AutoTokenizer", "AutoProcessor")}
+    for file, names in kinds.items():
+        content = json.loads((copy / file).read_text())
+        content |= {"auto_map": dict.fromkeys(names, "evil.Evil"), "model_type": "evil", "tokenizer_class": "Evil"}
+        (copy / file).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="holds no model that can be loaded"):
+        load_model(str(copy))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("key", ["'; DROP TABLE documents; --", "x') OR 1 --", "\\", "%", "$.a", "[0]", "a\0b", "ключ"])
+def test_no_key_of_a_filter_becomes_sql(retriever: HybridRetriever, key: str) -> None:
+    retriever.add_documents([Document(id="new", page_content="cats", metadata={key: 1})])
+    if key.startswith("$"):
+        with pytest.raises(FilterError):
+            retriever.invoke("cats", filter={key: 1})
+        key = "a"
+        assert retriever.invoke("cats", filter={key: 1}) == []
+    else:
+        assert [document.id for document in retriever.invoke("cats", filter={key: 1})] == ["new"]
+        assert len(retriever.invoke("cats", k=100, filter={"$not": {key: 1}})) == 8
+    assert len(retriever.index.ids()) == 9
+
+
+@pytest.mark.parametrize("key", ['"', 'a"."b', "$where", "$", "$$"])
+def test_keys_that_could_leave_their_place_are_refused(retriever: HybridRetriever, key: str) -> None:
+    for filter in ({key: 1}, {"legs": {key: 1}}, {"$and": [{key: {"$gt": 1}}]}):
+        with pytest.raises(FilterError):
+            retriever.invoke("cats", filter=filter)
+    assert len(retriever.index.ids()) == 8
