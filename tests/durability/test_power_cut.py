@@ -1,166 +1,173 @@
-"""A power cut at any moment: recorded writes are replayed with those not yet flushed dropped."""
+"""A power cut at any moment: recorded writes are replayed with those not yet flushed dropped.
+
+A writer runs under ``recorder.c``, which notes every write, flush and change of a folder. ``disk.py`` replays the notes
+up to a moment and says what a disk may then hold: its docstring has the model. That is written out and opened.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import random
 import shutil
-import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
+from changing import Contents, apply, build, encoder, history, look
+from disk import Disk, Folder, Record, contents, read_log, rebuild, without_syncs
+from writing import ACK, PLACE
 
-HERE = Path(__file__).parent
-_SPEC = importlib.util.spec_from_file_location("changing", HERE / "changing.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-changing = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(changing)
+from hybridret.errors import HybridretError
+from hybridret.hybrid import HybridIndex
 
-SEED, CHANGES, CUTS, SECTOR = 3, 25, 250, 512
-
-
-class Record(NamedTuple):
-    """One thing the writer did: c(reate), w(rite), t(runcate), s(ync), u(nlink) or r(ename)."""
-
-    operation: str
-    path: str
-    offset: int
-    data: bytes
+SEED, CHANGES, REPLACEMENTS, GOES_ON_AFTER = 3, 40, 4, 5
+CUTS = int(os.environ.get("HYBRIDRET_CUTS", "240"))
+"""How many power cuts: half at random, half within a few records of where SQLite commits."""
+NEAR = 6
 
 
-class File:
-    """A file's content that was flushed, and what was written since."""
+@dataclass
+class Recording:
+    """What a writer did.
 
-    def __init__(self, content: bytes = b"") -> None:
-        self.durable = bytearray(content)
-        self.pending: list[Record] = []
-
-    def flush(self) -> None:
-        self.durable = self.content(lambda _: 1.0)
-        self.pending = []
-
-    def content(self, kept_share: Any) -> bytearray:
-        """The content with a share of each pending write kept: none, all, or whole sectors at its beginning."""
-        content = bytearray(self.durable)
-        for record in self.pending:
-            share = kept_share(record)
-            if record.operation == "t":
-                if share:
-                    content = content[: record.offset].ljust(record.offset, b"\0")
-                continue
-            length = len(record.data) if share == 1.0 else int(len(record.data) * share) // SECTOR * SECTOR
-            if length:
-                content = content.ljust(record.offset, b"\0")
-                content[record.offset : record.offset + length] = record.data[:length]
-        return content
-
-
-class Disk:
-    """A folder as a disk holds it.
-
-    A file's content is durable as of its last sync; later writes are each kept, dropped or torn at a sector. A folder's
-    entries are durable as of its last sync; of later ones, those up to some moment are kept, as a journalling file
-    system does. Syncing a file does not make its entry durable.
+    Attributes:
+        start: A copy of the folder as it was before.
+        end: The folder after it.
+        records: What was done in between.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-        self.durable = {path.name: File(path.read_bytes()) for path in folder.iterdir() if path.is_file()}
-        self.now = dict(self.durable)
-        self.entries: list[Record] = []
-        self.made: dict[int, File] = {}
+    start: Path
+    end: Path
+    records: list[Record]
 
-    def apply(self, record: Record) -> None:
-        name = os.path.relpath(record.path, self.folder)
-        if record.operation == "s" and name == ".":
-            self.durable, self.entries = dict(self.now), []
-        elif record.operation == "s":
-            self.now[name].flush()
-        elif record.operation in "wt":
-            self.now[name].pending.append(record)
-        else:
-            if record.operation == "c":
-                self.made[id(record)] = File()
-            self.entries.append(record)
-            self._enter(self.now, record)
-
-    def after_power_cut(self, rng: random.Random) -> dict[str, bytes]:
-        entries = dict(self.durable)
-        for record in self.entries[: rng.randint(0, len(self.entries))]:
-            self._enter(entries, record)
-        shares = rng.choice([(0.0,), (1.0,), (0.0, 1.0), (0.0, 0.3, 0.7, 1.0)])
-        return {name: bytes(file.content(lambda _: rng.choice(shares))) for name, file in entries.items()}
-
-    def _enter(self, entries: dict[str, File], record: Record) -> None:
-        name = os.path.relpath(record.path, self.folder)
-        if record.operation == "c":
-            entries[name] = self.made[id(record)]
-        elif record.operation == "u":
-            entries.pop(name, None)
-        elif name in entries:
-            entries[os.path.relpath(record.data.decode(), self.folder)] = entries.pop(name)
+    def cuts(self, rng: random.Random, n: int) -> list[int]:
+        """Numbers of records before which the power goes, ascending."""
+        n_records = len(self.records)
+        commits = [at for at, record in enumerate(self.records) if record.operation == "u" and "journal" in record.path]
+        near = [at for commit in commits for at in range(commit - NEAR, min(commit + NEAR, n_records + 1))]
+        return sorted([*rng.choices(range(n_records + 1), k=n // 2), *rng.choices(near, k=n - n // 2)])
 
 
-def read_log(path: Path) -> Iterator[Record]:
-    content, at = path.read_bytes(), 0
-    while at < len(content):
-        operation, path_length, length, offset = struct.unpack_from("=4Q", content, at)
-        at += 32
-        name, data = content[at : at + path_length].decode(), content[at + path_length : at + path_length + length]
-        at += path_length + length
-        yield Record(chr(operation), name, offset, data)
+@pytest.fixture
+def record(tmp_path: Path, recorder: Path, environment: dict[str, str]) -> Callable[..., Recording]:
+    def run(action: str, folder: Path, seed: int, n: int) -> Recording:
+        start, log = tmp_path / "start", tmp_path / "log"
+        shutil.copytree(folder, start)
+        watched = {"LD_PRELOAD": str(recorder), "RECORD_DIR": str(folder), "RECORD_LOG": str(log)}
+        script = Path(__file__).with_name("writing.py")
+        command = [sys.executable, str(script), action, str(folder), str(seed), str(n)]
+        done = subprocess.run(command, env=environment | watched, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return Recording(start, folder, read_log(log))
+
+    return run
 
 
-@pytest.fixture(scope="module")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or not sys.platform.startswith("linux"):
-        pytest.skip("recording writes needs Linux and a C compiler")
-    library = tmp_path_factory.mktemp("recorder") / "recorder.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE / "recorder.c", "-ldl"], check=True)
-    return library
+@pytest.fixture
+def recording(tmp_path: Path, record: Callable[..., Recording]) -> tuple[Recording, list[Contents]]:
+    """Changes of a bundle, with the contents before the first and after each."""
+    states = [build(tmp_path / "b", SEED)]
+    states += [after for _, after in islice(history(states[0], SEED), CHANGES)]
+    return record("write", tmp_path / "b", SEED, CHANGES), states
+
+
+def power_cuts(
+    recording: Recording, records: Sequence[Record], cuts: Sequence[int], seed: int
+) -> Iterator[tuple[int, int, bool, Folder]]:
+    """Of each cut its place, how many changes were acknowledged, whether another had begun, and what is left."""
+    for number, cut in enumerate(cuts):
+        rng = random.Random(f"{seed} {number}")
+        disk = Disk(recording.start, syncs_entry=rng.random() < 0.5)
+        for record in records[:cut]:
+            disk.apply(record)
+        said = [
+            record.first
+            for record in records[:cut]
+            if record.operation == "w" and record.first in (b"begins\n", b"done\n")
+        ]
+        n_done = said.count(b"done\n")
+        yield cut, n_done, said.count(b"begins\n") > n_done, disk.after_power_cut(rng)
 
 
 @pytest.mark.slow
 def test_after_a_power_cut_there_is_the_state_before_or_after_and_every_acknowledged_change(
-    recorder: Path, tmp_path: Path
+    recording: tuple[Recording, list[Contents]], tmp_path: Path
 ) -> None:
-    folder, log = tmp_path / "bundle", tmp_path / "log"
-    contents = changing.build(folder, SEED)
-    (tmp_path / "contents.json").write_text(json.dumps(contents))
-    disk = Disk(folder)
-    environment = {**os.environ, "LD_PRELOAD": str(recorder), "RECORD_DIR": str(folder), "RECORD_LOG": str(log)}
-    command = [sys.executable, "-W", "ignore", HERE / "changing.py", "write", folder, str(SEED), str(CHANGES)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    states = changing.history(contents, SEED, CHANGES)
-    assert changing.look(folder) == states[-1]
-    records = list(read_log(log))
-    assert {"c", "w", "s", "u", "t"} <= {record.operation for record in records} | {"t"}
-    rng = random.Random(SEED)
-    cuts = set(rng.sample(range(1, len(records)), min(CUTS, len(records) - 1)))
-    n_acknowledged, seen = 0, set()
-    for at, record in enumerate(records):
-        if at in cuts:
-            place = tmp_path / "after"
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-            for name, content in disk.after_power_cut(rng).items():
-                (place / name).write_bytes(content)
-            found = changing.look(place)
-            possible = states[n_acknowledged : n_acknowledged + 2]
-            assert found in possible, f"cut at record {at} after {n_acknowledged} acknowledged changes"
-            seen.add(possible.index(found))
-        if record.path.endswith(changing.ACK):
-            n_acknowledged += record.operation == "w"
-        else:
-            disk.apply(record)
-    assert n_acknowledged == CHANGES
-    assert seen == {0, 1}
+    recorded, states = recording
+    assert look(recorded.end) == states[-1]
+    seen = [0, 0]
+    cuts = recorded.cuts(random.Random(SEED), CUTS)
+    for number, (cut, n_done, is_in_change, left) in enumerate(power_cuts(recorded, recorded.records, cuts, SEED)):
+        place = tmp_path / f"after{number}"
+        rebuild(left, place, [ACK])
+        possible = states[n_done : n_done + 1 + is_in_change]
+        found = look(place)
+        assert found in possible, f"power cut {number}, before record {cut}, after {n_done} changes"
+        seen[possible.index(found)] += 1
+        if number % GOES_ON_AFTER == 0:
+            change, after = next(history(found, number, CHANGES))
+            apply(HybridIndex.open(place, encoder()), change)
+            assert look(place) == after
+        shutil.rmtree(place)
+    assert sum(seen) == CUTS
+    assert seen[1] > 0
+
+
+def test_the_replay_has_all_that_was_written(recording: tuple[Recording, list[Contents]]) -> None:
+    recorded, _ = recording
+    disk = Disk(recorded.start, syncs_entry=True)
+    for record in recorded.records:
+        disk.apply(record)
+    assert {record.operation for record in recorded.records} >= set("owtscur")
+    assert contents(disk.as_written()) == {
+        path.relative_to(recorded.end).as_posix(): path.read_bytes()
+        for path in recorded.end.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forgets", [".safetensors", ".sqlite", ""])
+def test_a_writer_that_forgot_to_flush_would_be_found_out(
+    recording: tuple[Recording, list[Contents]], tmp_path: Path, forgets: str
+) -> None:
+    recorded, states = recording
+    recorded.records = list(without_syncs(recorded.records, forgets))
+    cuts = recorded.cuts(random.Random(SEED), CUTS)
+    for number, (_, n_done, is_in_change, left) in enumerate(power_cuts(recorded, recorded.records, cuts, SEED)):
+        place = tmp_path / f"after{number}"
+        rebuild(left, place, [ACK])
+        try:
+            found = look(place)
+        except (AssertionError, HybridretError):
+            return
+        if found not in states[n_done : n_done + 1 + is_in_change]:
+            return
+    pytest.fail(f"nothing was wrong after {CUTS} power cuts")
+
+
+@pytest.mark.slow
+def test_after_a_power_cut_a_bundle_that_is_made_or_replaced_is_whole(
+    record: Callable[..., Recording], tmp_path: Path
+) -> None:
+    (tmp_path / "root").mkdir()
+    recorded = record("replace", tmp_path / "root", SEED, REPLACEMENTS)
+    states: list[Contents | None] = [None]
+    for number in range(REPLACEMENTS):
+        states.append(build(tmp_path / "as" / str(number), SEED + number, 20))
+    assert look(tmp_path / "root" / PLACE) == states[-1]
+    seen = set()
+    cuts = recorded.cuts(random.Random(SEED), CUTS // 2)
+    for number, (cut, n_done, is_in_change, left) in enumerate(power_cuts(recorded, recorded.records, cuts, SEED)):
+        place = tmp_path / f"after{number}"
+        rebuild(left, place, [ACK])
+        found = look(place / PLACE) if (place / PLACE).exists() else None
+        possible = states[n_done : n_done + 1 + is_in_change]
+        assert found in possible, f"power cut {number}, before record {cut}, after {n_done} bundles"
+        seen.add(states.index(found))
+        shutil.rmtree(place)
+    assert len(seen) > 2

@@ -2,140 +2,159 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
+from changing import apply, encoder, look
+from reading import COMMITS, change, first_documents, generations
 
+from hybridret.config import Config
 from hybridret.errors import BundleError
 from hybridret.hybrid import HybridIndex
-
-COMMITS, READERS, GROUP = 200, 4, 5
-READER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from changing import encoder
-from hybridret.hybrid import HybridIndex
-index = HybridIndex.open(Path(sys.argv[2]), encoder())
-last, commits, group, n_answers, seen = -1, int(sys.argv[3]), int(sys.argv[4]), 0, set()
-print("ready", flush=True)
-while last < commits:
-    for filter, retrievers in ((None, ["dense", "bm25", "docid"]), ({"group": True}, ["bm25"]), (None, ["docid"])):
-        hits = index.retrieve(["pump group water"], 1000, filter, retrievers)[0]
-        for hit, document in hits:
-            assert hit.doc_id == document.doc_id
-        versions = {document.metadata["version"] for _, document in hits if document.metadata.get("group")}
-        texts = {document.text.split()[-1] for _, document in hits if document.metadata.get("group")}
-        assert len(versions) == 1, f"two generations in one answer: {versions}"
-        assert texts == {f"v{version}" for version in versions}
-        assert sum(bool(document.metadata.get("group")) for _, document in hits) == group
-        (version,) = versions
-        assert version >= last, "a generation came back"
-        last, n_answers = version, n_answers + 1
-        seen.add(version)
-index.refresh()
-assert len(index) == group + 20 + commits // 10
-print(n_answers, len(seen))
-"""
-WRITER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from changing import encoder
-from hybridret.hybrid import HybridIndex
+from hybridret.store.bundle import DATABASE
 from hybridret.types import Document
-index = HybridIndex.open(Path(sys.argv[2]), encoder())
-for number in range(40):
-    index.add([Document(f"{sys.argv[3]}{number}", f"text {number}", {})])
-"""
 
-
-def group_of(version: int, n: int) -> list[Any]:
-    from hybridret.types import Document
-
-    return [Document(f"g{at}", f"pump group {at} v{version}", {"group": True, "version": version}) for at in range(n)]
+READERS, BURST, ADDED, SECONDS = 4, 20, 40, 240
+Process = subprocess.Popen[str]
 
 
 @pytest.fixture
-def changing_bundle(tmp_path: Path) -> Path:
-    from hybridret.config import Config
-    from hybridret.types import Document
-
-    others = [Document(f"o{at}", f"water valve {at}", {}) for at in range(20)]
-    HybridIndex.build([*group_of(0, GROUP), *others], own_encoder(), Config(docid_levels=3), tmp_path / "b")
+def bundle(tmp_path: Path) -> Path:
+    HybridIndex.build(first_documents(), encoder(), Config(docid_levels=3), tmp_path / "b")
     return tmp_path / "b"
 
 
-def own_encoder() -> Any:
-    sys.path.insert(0, str(Path(__file__).parent))
-    try:
-        from changing import encoder
-    finally:
-        sys.path.pop(0)
-    return encoder()
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Callable[..., Process]]:
+    """Starts ``reading.py``; what still runs at the end, or hangs, is killed."""
+    with ExitStack() as stack:
+
+        def started(*arguments: Any) -> Process:
+            command = [sys.executable, str(Path(__file__).with_name("reading.py")), *map(str, arguments)]
+            process = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True, env=environment)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            watchdog = Timer(SECONDS, process.kill)
+            watchdog.start()
+            stack.callback(watchdog.cancel)
+            return process
+
+        yield started
+
+
+def heard(process: Process) -> str:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline().strip()
+    if not line:
+        pytest.fail(f"a process ended: {process.stderr.read()}")
+    return line
+
+
+def tell(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go on\n")
+    process.stdin.flush()
+
+
+def assert_ends(process: Process) -> None:
+    assert process.stderr is not None
+    error = process.stderr.read()
+    assert process.wait() == 0, error
 
 
 @pytest.mark.slow
-def test_readers_without_pause_see_one_generation_at_a_time(changing_bundle: Path) -> None:
-    arguments = [str(Path(__file__).parent), str(changing_bundle), str(COMMITS), str(GROUP)]
-    readers = [
-        subprocess.Popen([sys.executable, "-W", "ignore", "-c", READER, *arguments], stdout=-1, stderr=-1, text=True)
-        for _ in range(READERS)
-    ]
+def test_readers_without_pause_see_one_generation_at_a_time(bundle: Path, start: Callable[..., Process]) -> None:
+    """What a reader checks of each answer stands in ``reading.read``; it says which generation it has come to.
+
+    After each burst of commits all readers come to its end before the next begins, so that none sleeps through.
+    """
+    states = generations()
+    bystander, writer = HybridIndex.open(bundle, encoder()), HybridIndex.open(bundle, encoder())
+    readers = [start("read", bundle) for _ in range(READERS)]
+    for number in range(1, COMMITS + 1):
+        apply(writer, change(number))
+        if number % BURST == 0:
+            for reader in readers:
+                while (seen := int(heard(reader))) < number:
+                    pass
+                assert seen == number
     for reader in readers:
-        assert reader.stdout is not None
-        assert reader.stdout.readline() == "ready\n"
-    writer = HybridIndex.open(changing_bundle, own_encoder())
-    from hybridret.types import Document
-
-    for version in range(1, COMMITS + 1):
-        if version % 50 == 25:
-            writer.compact()
-        if version % 10 == 0:
-            writer.add([Document(f"more{version}", f"steam {version}", {}), Document(f"gone{version}", "boiler", {})])
-            writer.delete([f"gone{version}"])
-        writer.add(group_of(version, GROUP), replace=True)
-    for reader in readers:
-        out, error = reader.communicate(timeout=120)
-        assert reader.returncode == 0, error
-        n_answers, n_versions = map(int, out.split())
-        assert n_answers > n_versions > 1
+        _, n_answers, _, n_generations = heard(reader).split()
+        assert int(n_answers) > int(n_generations) > COMMITS // BURST
+        assert_ends(reader)
+    assert len(bystander) == len(first_documents()) != len(states[-1])
+    bystander.refresh()
+    assert len(bystander) == len(states[-1])
+    assert look(bundle) == states[-1]
 
 
-def test_two_writers_take_turns(changing_bundle: Path) -> None:
-    here = str(Path(__file__).parent)
-    writers = [
-        subprocess.Popen([sys.executable, "-W", "ignore", "-c", WRITER, here, str(changing_bundle), name], stderr=-1)
-        for name in "ab"
-    ]
+def test_writers_wait_for_each_other_and_lose_nothing(bundle: Path, start: Callable[..., Process]) -> None:
+    before = look(bundle)
+    holder = start("hold", bundle)
+    assert heard(holder) == "held"
+    writers = [start("add", bundle, name, ADDED) for name in "ab"]
+    assert [heard(writer) for writer in writers] == ["begins", "begins"]
+    assert look(bundle) == before
+    tell(holder)
+    assert_ends(holder)
     for writer in writers:
-        _, error = writer.communicate(timeout=120)
-        assert writer.returncode == 0, error
-    index = HybridIndex.open(changing_bundle, own_encoder())
-    assert {f"{name}{number}" for name in "ab" for number in range(40)} <= index.ids()
-    assert len(index.search(["text"], 1000)[0]) == 25 + 80
+        assert_ends(writer)
+    after = look(bundle)
+    assert after.keys() - before.keys() == {f"{name}{number}" for name in "ab" for number in range(ADDED)}
+    assert before.items() <= after.items()
 
 
-def test_a_writer_that_waits_too_long_is_told(changing_bundle: Path) -> None:
-    from hybridret.types import Document
-
-    holder = sqlite3.connect(changing_bundle / "hybridret.sqlite", isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    index = HybridIndex.open(changing_bundle, own_encoder(), lock_timeout=0.2)
+def test_a_writer_that_waits_too_long_is_told(bundle: Path, start: Callable[..., Process]) -> None:
+    before = look(bundle)
+    index = HybridIndex.open(bundle, encoder(), lock_timeout=0.2)
+    holder = start("hold", bundle)
+    assert heard(holder) == "held"
     calls: list[Callable[[], Any]] = [
         lambda: index.add([Document("new", "x", {})]),
+        lambda: index.add([Document("o1", "x", {})], replace=True),
         lambda: index.delete(["o1"]),
         index.compact,
     ]
     for call in calls:
         with pytest.raises(BundleError, match="another process is writing to it"):
             call()
-    assert len(index.search(["valve"], 100)[0]) == 25
-    holder.execute("ROLLBACK")
-    holder.close()
+    assert len(index.search(["valve"], 100)[0]) == len(before)
+    tell(holder)
+    assert_ends(holder)
+    assert look(bundle) == before
     assert index.delete(["o1"]) == ["o1"]
+    assert look(bundle).keys() == before.keys() - {"o1"}
+
+
+def test_a_bundle_that_another_lets_grow_while_it_is_opened_is_not_called_damaged(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever somebody looks at the database file, a writer tries to let it grow before the look."""
+    before, real = look(bundle), Path.stat
+    writer = HybridIndex.open(bundle, encoder(), lock_timeout=0.0)
+    waiting, refused = [Document(f"grown{number}", "water " * 5000, {}) for number in range(30)], 0
+
+    def stat(path: Path, **options: Any) -> Any:
+        nonlocal refused
+        if path.name == DATABASE:
+            monkeypatch.setattr(Path, "stat", real)
+            try:
+                writer.add([waiting[-1]])
+                waiting.pop()
+            except BundleError:
+                refused += 1
+            monkeypatch.setattr(Path, "stat", stat)
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert len(HybridIndex.open(bundle, encoder())) >= len(before)
+    monkeypatch.setattr(Path, "stat", real)
+    assert look(bundle).keys() == before.keys() | {f"grown{number}" for number in range(len(waiting), 30)}
+    assert refused > 0
