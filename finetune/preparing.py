@@ -15,7 +15,7 @@ import numpy as np
 from finetune.encoding import RememberingEncoder
 from finetune.recipe import Recipe
 from finetune.splitting import Split, order, split
-from finetune.types import Question
+from finetune.types import LABELS, Question
 from finetune.workfolder import (
     Stage,
     WorkFolder,
@@ -167,7 +167,7 @@ class Preparation:
             sources: dict[str, int] = {}
             for question in train:
                 sources[question.source] = sources.get(question.source, 0) + 1
-            kind = "labelled" if held_out and held_out[0].source == "labels" else "made"
+            kind = "labelled" if held_out and held_out[0].source == LABELS else "made"
             return {"train": sources, "held_out": len(held_out), "kind": kind}
 
         inputs = {

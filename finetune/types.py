@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol
 
 from hybridret.types import Document, Progress
 
+LABELS = "labels"
+"""The source of labelled questions."""
+
 
 class Question(NamedTuple):
     """A query with what answers it, labelled or made.
@@ -28,7 +31,7 @@ class Question(NamedTuple):
     positives: tuple[str, ...]
     negatives: tuple[str, ...] = ()
     answer: str | None = None
-    source: str = "labels"
+    source: str = LABELS
     task: str = "retrieval"
     positive_text: str | None = None
 

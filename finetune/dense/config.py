@@ -22,7 +22,7 @@ class DenseConfig:
         max_tokens: Tokens after which texts are cut in training alone; 0: the model's window.
         micro_batch: Texts embedded at once; larger batches go through GradCache.
         negatives: Hard negatives of a question in each step, drawn from the mined ones.
-        learning_rate: Peak of the learning rate.
+        learning_rate: Peak of the learning rate; null: 1e-4 where most questions are labelled, else 5e-5.
         schedule: How it falls after the warm-up: cosine or linear.
         warmup: Share of the steps in which it rises.
         weight_decay: AdamW's weight decay.
@@ -53,7 +53,7 @@ class DenseConfig:
     max_tokens: int = 128
     micro_batch: int = 128
     negatives: int = 0
-    learning_rate: float = 5e-5
+    learning_rate: float | None = None
     schedule: str = "cosine"
     warmup: float = 0.1
     weight_decay: float = 0.01
@@ -88,7 +88,7 @@ class DenseConfig:
             if getattr(self, name) < lowest:
                 raise InputError(f"dense.{name} must be a whole number from {lowest} up, not {getattr(self, name)!r}")
         for name in ("learning_rate", "temperature", "teacher_temperature", "max_passes"):
-            if not getattr(self, name) > 0:
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise InputError(f"dense.{name} must be a number above 0, not {getattr(self, name)!r}")
         for name, known in (("schedule", SCHEDULES), ("precision", ("auto", "bf16", "fp32"))):
             if getattr(self, name) not in known:

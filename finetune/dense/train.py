@@ -16,7 +16,7 @@ import numpy as np
 
 from finetune.dense.config import DenseConfig
 from finetune.errors import TrainingError
-from finetune.types import Question
+from finetune.types import LABELS, Question
 from hybridret.errors import InputError, require
 from hybridret.models import Prompts, fast_dtype
 from hybridret.types import Document, IntArray, Progress
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _CALIBRATION_STEPS, _SLACK = 6, 1.15
 _CHECKPOINTS = 10
+_LABELLED_RATE, _MADE_RATE = 1e-4, 5e-5
 _log = logging.getLogger(__name__)
 
 Refresher = Callable[["TrainingTable", "SentenceTransformer"], "TrainerCallback"]
@@ -170,7 +171,7 @@ def make_trainer(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
+        learning_rate=config.learning_rate or _learning_rate(table),
         lr_scheduler_type=config.schedule,
         warmup_steps=round(config.warmup * steps),
         weight_decay=config.weight_decay,
@@ -285,6 +286,12 @@ def _seconds_per_step(
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return (watch.times[-1] - watch.times[0]) / (len(watch.times) - 1)
+
+
+def _learning_rate(table: TrainingTable) -> float:
+    """Made questions are less sure than labelled ones, and are learned more slowly."""
+    labelled = sum(question.source == LABELS for question in table.questions)
+    return _LABELLED_RATE if 2 * labelled > len(table.questions) else _MADE_RATE
 
 
 def _is_bf16(precision: str, device: Any) -> bool:

@@ -63,6 +63,22 @@ def test_training_learns_and_two_runs_agree(
     assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), load_tiny().parameters(), strict=True))
 
 
+@pytest.mark.parametrize(("source", "rate"), [("labels", 1e-4), ("sentences", 5e-5)])
+def test_labelled_questions_are_learned_faster_than_made_ones(
+    train: Callable[..., Any],
+    questions: list[Question],
+    small: DenseConfig,
+    tmp_path: Path,
+    source: str,
+    rate: float,
+) -> None:
+    asked = [question._replace(source=source) for question in questions]
+    config = replace(small, max_steps=2, warmup=0.0, learning_rate=None, schedule="linear")
+    _, trained = train(config, tmp_path, questions=asked)
+    rates = [entry["learning_rate"] for entry in trained.history if "learning_rate" in entry]
+    assert max(rates) == pytest.approx(rate)
+
+
 @pytest.mark.parametrize("ance", [0, 3])
 def test_a_run_that_goes_on_from_a_checkpoint_ends_with_the_same_weights(
     train: Callable[..., Any],

@@ -17,8 +17,8 @@ def test_every_setting_is_described_by_its_docstring() -> None:
     assert {setting.stage for setting in found} == set(stages())
     assert set(stages()) == {"clean", "queries", "pretrain", "negatives", "labels", "dense", "gate"}
     assert all(len(setting.help) > 10 for setting in found)
-    (rate,) = [setting for setting in found if (setting.stage, setting.name) == ("dense", "learning_rate")]
-    assert (rate.help, rate.default) == ("Peak of the learning rate.", Recipe().dense.learning_rate)
+    (size,) = [setting for setting in found if (setting.stage, setting.name) == ("dense", "batch_size")]
+    assert (size.help, size.default) == ("Questions of a step, over all processes.", Recipe().dense.batch_size)
 
 
 def test_a_field_without_a_description_is_a_mistake() -> None:
