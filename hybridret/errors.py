@@ -30,6 +30,10 @@ class BundleError(HybridretError):
     """A saved bundle is missing, damaged, locked or of a newer schema."""
 
 
+class RetrievalError(HybridretError):
+    """No retriever could answer; the message says why not."""
+
+
 class MissingExtraError(HybridretError, ImportError):
     """An optional dependency is not installed; the message is the line that installs it."""
 

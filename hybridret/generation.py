@@ -244,16 +244,29 @@ class Generation:
         self, queries: Queries, runs: dict[str, list[Run]], pooled: Sequence[str], extra: Sequence[int] = ()
     ) -> list[Candidates]:
         """Pools runs, and extra rows, per query and asks every retriever that ran for its score of every candidate."""
+        pools = self.pools(runs, pooled, extra)
+        return self.assembled(pools, runs, {name: self.scores(name, queries, pools) for name in runs})
+
+    def pools(self, runs: dict[str, list[Run]], pooled: Sequence[str], extra: Sequence[int] = ()) -> list[IntArray]:
+        """The rows of some retrievers' runs, and extra ones, by query, ascending. *Shape:* (n_candidates,) each."""
         extra_rows = np.array(extra, dtype=np.int64)
-        pools = [
+        n_queries = len(next(iter(runs.values())))
+        return [
             np.unique(np.concatenate([extra_rows, *(runs[name][query].rows for name in pooled)]))
-            for query in range(len(queries.texts))
+            for query in range(n_queries)
         ]
-        scores = {}
-        for name in runs:
-            retriever = self.retriever(name)
-            assert retriever is not None
-            scores[name] = retriever.score(queries, pools)
+
+    def scores(self, name: str, queries: Queries, pools: list[IntArray]) -> list[ScoreArray]:
+        """A retriever's scores of pooled rows."""
+        retriever = self.retriever(name)
+        assert retriever is not None
+        return retriever.score(queries, pools)
+
+    @staticmethod
+    def assembled(
+        pools: list[IntArray], runs: dict[str, list[Run]], scores: dict[str, list[ScoreArray]]
+    ) -> list[Candidates]:
+        """Puts together what retrievers say of pooled rows, in the order of the runs."""
         return [
             Candidates(
                 pool,

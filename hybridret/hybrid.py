@@ -18,8 +18,9 @@ from hybridret.filtering import FilterCache, StaleError
 from hybridret.fit import fit_ranker, labelled_questions
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
+from hybridret.guard import ENCODING, Budget, ask
 from hybridret.info import describe
-from hybridret.search import check_search, search_rows
+from hybridret.search import Search, check_search, search_rows
 from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import check_target
@@ -206,6 +207,7 @@ class HybridIndex:
         retrievers: Sequence[str] = RETRIEVERS,
         weights: Mapping[str, float] | None = None,
         diversity: float = 0.0,
+        time_budget: float | None = None,
     ) -> list[list[Hit]]:
         """Answers queries, encoding them in one pass.
 
@@ -218,16 +220,20 @@ class HybridIndex:
             weights: Weights of the fusion, instead of the index's.
             diversity: From 0, by score alone, to 1, by unlikeness to the hits before alone (maximal marginal
                 relevance, Carbonell and Goldstein, SIGIR 1998).
+            time_budget: Seconds after which retrievers that have not answered are left out; None: they are waited for.
 
         Returns:
-            Hits per query, best first; equal scores by document id.
+            Hits per query, best first; equal scores by document id. A retriever that failed is left out with a warning,
+            and ``Hit.failed`` says why; where one alone is left, scores are its own.
 
         Raises:
             InputError: An argument is out of its range.
+            RetrievalError: No retriever could answer.
             BundleError: The bundle has been deleted or is damaged.
         """
         return [
-            [hit for _, hit in hits] for hits in self._answer(queries, k, filter, retrievers, weights, diversity)[0]
+            [hit for _, hit in hits]
+            for hits in self._answer(queries, k, filter, retrievers, weights, diversity, time_budget)[0]
         ]
 
     def retrieve(
@@ -238,9 +244,12 @@ class HybridIndex:
         retrievers: Sequence[str] = RETRIEVERS,
         weights: Mapping[str, float] | None = None,
         diversity: float = 0.0,
+        time_budget: float | None = None,
     ) -> list[list[tuple[Hit, Document]]]:
         """Answers queries as ``search`` does, each hit with its document, all of one generation."""
-        answers, documents = self._answer(queries, k, filter, retrievers, weights, diversity, with_documents=True)
+        answers, documents = self._answer(
+            queries, k, filter, retrievers, weights, diversity, time_budget, with_documents=True
+        )
         return [[(hit, documents[key]) for key, hit in hits] for hits in answers]
 
     def explain(
@@ -354,28 +363,39 @@ class HybridIndex:
         retrievers: Sequence[str],
         weights: Mapping[str, float] | None,
         diversity: float,
+        time_budget: float | None,
         with_documents: bool = False,
     ) -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
         """Keys and hits per query, and where they are asked for the documents of the keys, all of one generation."""
-        check_search(queries, k, retrievers, diversity)
+        check_search(queries, k, retrievers, diversity, time_budget)
+        budget = Budget(time_budget)
         asked = [clean_text(query, "a query") for query in queries]
         self.refresh()
-        weighing = self._weighing(weights, retrievers)
+        self._weighing(weights, retrievers)
         present = [position for position, text in enumerate(asked) if text.strip()]
         if filter:
             compile_filter(filter)
         if not present or not len(self):
             return [[] for _ in asked], {}
-        encode = self._encoding([asked[position] for position in present], retrievers)
+        texts = [asked[position] for position in present]
+        encode = self._encoding(texts, retrievers)
 
         def answered() -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
-            encoded = encode()
+            encoded, failed = _encoded(encode, texts, retrievers, budget)
             generation, store = self._changes.generation, self._changes.store
-            allowed = self._filters.allowed(filter, generation, store)
+            search = Search(
+                k,
+                self._filters.allowed(filter, generation, store),
+                retrievers,
+                lambda names: self._weighing(weights, names),
+                diversity,
+                budget,
+                failed,
+            )
             results: list[list[tuple[int, Hit]]] = [[] for _ in asked]
             for start in range(0, len(present), _BATCH):
                 part = Queries(encoded.texts[start : start + _BATCH], encoded.vectors[start : start + _BATCH])
-                found = search_rows(generation, part, k, allowed, retrievers, weighing, diversity)
+                found = search_rows(generation, part, search)
                 for position, hits in zip(present[start : start + _BATCH], found, strict=True):
                     results[position] = [(int(generation.keys[row]), hit) for row, hit in hits]
             if not with_documents:
@@ -428,6 +448,18 @@ class HybridIndex:
         if width and vectors.shape[1] != width:
             raise ModelError(f"the encoder gives {vectors.shape[1]} dimensions, the index has {width}: another model?")
         return Queries(texts, vectors)
+
+
+def _encoded(
+    encode: Callable[[], Queries], texts: list[str], retrievers: Sequence[str], budget: Budget
+) -> tuple[Queries, dict[str, str]]:
+    """Encoded queries, or where the encoder fails, queries for bm25 alone and why the others cannot take part."""
+    asked = ask({"the encoder": encode}, budget.left(ENCODING))
+    if not asked.failures:
+        return asked.results["the encoder"], {}
+    (why,) = asked.failures.values()
+    failed = {name: f"the encoder failed: {why}" for name in retrievers if name != "bm25"}
+    return Queries(texts, np.zeros((len(texts), 0), dtype=np.float32)), failed
 
 
 def _listed(doc_ids: Iterable[str]) -> list[str]:

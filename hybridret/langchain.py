@@ -28,7 +28,7 @@ from hybridret.store.documents import LOCK_SECONDS
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
 
 _ENCODER_SETTINGS = ("task", "query_prompt", "document_prompt")
-_PER_CALL = ("k", "filter", "weights", "min_score", "diversity")
+_PER_CALL = ("k", "filter", "weights", "min_score", "diversity", "time_budget")
 
 
 class HybridRetriever(DocumentIndex):
@@ -55,6 +55,9 @@ class HybridRetriever(DocumentIndex):
     """Documents whose score, a probability of relevance, is below it are left out; see ``threshold``."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0)
     """Maximal marginal relevance: from 0, by score alone, to 1, by unlikeness to the documents before alone."""
+
+    time_budget: float | None = Field(default=None, gt=0.0)
+    """Seconds after which retrievers that have not answered are left out of an answer."""
 
     @field_validator("weights")
     @classmethod
@@ -192,7 +195,13 @@ class HybridRetriever(DocumentIndex):
     ) -> list[list[Hit]]:
         """Finds hits without their documents; see ``HybridIndex.search``."""
         return self.index.search(
-            queries, k, self.filter if filter is None else filter, retrievers, self.weights, self.diversity
+            queries,
+            k,
+            self.filter if filter is None else filter,
+            retrievers,
+            self.weights,
+            self.diversity,
+            self.time_budget,
         )
 
     def fit(self, questions: Mapping[str, Mapping[str, int]] | None = None) -> dict[str, Any]:
@@ -331,7 +340,8 @@ class HybridRetriever(DocumentIndex):
 
 
 def _answered(document: Document, hit: Hit) -> LangChainDocument:
-    details = {name: detail._asdict() for name, detail in hit.details.items()}
+    details: dict[str, dict[str, Any]] = {name: detail._asdict() for name, detail in hit.details.items()}
+    details |= {name: {"rank": None, "score": None, "failed": why} for name, why in hit.failed.items()}
     metadata = {**document.metadata, "score": hit.score, "hybridret": details}
     return LangChainDocument(id=document.doc_id, page_content=document.text, metadata=metadata)
 

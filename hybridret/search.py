@@ -1,19 +1,23 @@
-"""Searching one generation: arguments in, hits out."""
+"""Searching one generation: arguments in, hits out, also where a retriever fails."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hybridret.allowed import Allowed
-from hybridret.errors import InputError
+from hybridret.errors import InputError, RetrievalError
 from hybridret.generation import Candidates, Generation
+from hybridret.guard import SCORING, SEARCHING, Asked, Budget, ask
 from hybridret.ranking import diversify
-from hybridret.types import RETRIEVERS, Detail, Hit, Queries, ScoreArray
+from hybridret.types import RETRIEVERS, Detail, Hit, IntArray, Queries, Run, ScoreArray
 
 
-def check_search(queries: Sequence[str], k: int, retrievers: Sequence[str], diversity: float) -> None:
+def check_search(
+    queries: Sequence[str], k: int, retrievers: Sequence[str], diversity: float, time_budget: float | None = None
+) -> None:
     """Checks the arguments of a search.
 
     Raises:
@@ -29,60 +33,81 @@ def check_search(queries: Sequence[str], k: int, retrievers: Sequence[str], dive
         raise InputError(f"unknown retriever {unknown[0]!r}; known are {', '.join(RETRIEVERS)}")
     if not 0.0 <= diversity <= 1.0:
         raise InputError(f"diversity must be from 0 to 1, not {diversity!r}")
+    if time_budget is not None and not time_budget > 0:
+        raise InputError(f"time_budget must be a number of seconds above 0, not {time_budget!r}")
 
 
-def search_rows(
-    generation: Generation,
-    queries: Queries,
-    k: int,
-    allowed: Allowed | None,
-    names: Sequence[str],
-    weights: ScoreArray | None,
-    diversity: float,
-) -> list[list[tuple[int, Hit]]]:
+@dataclass(frozen=True)
+class Search:
+    """How queries are answered.
+
+    Attributes:
+        k: How many hits a query.
+        allowed: Rows that may be found; None: all.
+        names: The retrievers that shall take part.
+        weigh: Gives the weights of those that do, *shape:* (n_retrievers,), float64, summing to 1; None where the
+            ranker fuses.
+        diversity: See ``HybridIndex.search``.
+        budget: Time for the answer.
+        failed: Why retrievers are out from the start, by name.
+    """
+
+    k: int
+    allowed: Allowed | None
+    names: Sequence[str]
+    weigh: Callable[[Sequence[str]], ScoreArray | None]
+    diversity: float = 0.0
+    budget: Budget = field(default_factory=lambda: Budget(None))
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def search_rows(generation: Generation, queries: Queries, search: Search) -> list[list[tuple[int, Hit]]]:
     """Answers encoded queries on one generation.
+
+    A retriever that raises, exceeds its time or gives what cannot be is left out, and the hits say so: of the query in
+    question alone, or with a time budget, which leaves no time to ask again, of all that are asked together.
 
     Args:
         generation: The index's state.
         queries: The queries, encoded.
-        k: How many hits a query.
-        allowed: Rows that may be found; None: all.
-        names: The retrievers that take part.
-        weights: *Shape:* (n_retrievers,), float64, summing to 1; None: the learned ranker fuses.
-        diversity: See ``HybridIndex.search``.
+        search: How they are answered.
 
     Returns:
         Rows and hits per query, best first.
+
+    Raises:
+        RetrievalError: No retriever could answer.
     """
-    depth = k if len(names) == 1 and not diversity else max(k, generation.config.depth)
-    runs = generation.runs(queries, depth, allowed, names)
-    pooled = pooled_names(names, weights)
-    results = []
-    for query, candidates in enumerate(generation.candidates(queries, runs, pooled)):
-        if len(names) == 1:
-            run = runs[names[0]][query]
-            places = np.searchsorted(candidates.rows, run.rows)
-        else:
-            run, places = generation.fuse(queries.texts[query], candidates, names, weights, depth if diversity else k)
-        picked = (
-            diversify(run.scores, generation.dense.vectors[run.rows], k, diversity)
-            if diversity
-            else range(len(run.rows))
+    failed = dict(search.failed)
+    names = [name for name in search.names if name not in failed]
+    depth = search.k if len(search.names) == 1 and not search.diversity else max(search.k, generation.config.depth)
+    searched = _searched(generation, queries, search, names, depth)
+    alone = searched.failures and len(queries.texts) > 1 and search.budget.left(1.0) is None
+    if not alone:
+        failed |= searched.failures
+        runs = searched.results
+        names = _left(list(runs), failed)
+        pools = generation.pools(runs, pooled_names(names, search.weigh(names)))
+        scored = _scored(generation, queries, search, names, pools)
+        alone = scored.failures and len(queries.texts) > 1 and search.budget.left(1.0) is None
+    if alone:
+        return [
+            hits
+            for at in range(len(queries.texts))
+            for hits in search_rows(
+                generation, Queries(queries.texts[at : at + 1], queries.vectors[at : at + 1]), search
+            )
+        ]
+    failed |= scored.failures
+    names = _left(list(scored.results), failed)
+    weights = search.weigh(names)
+    assembled = generation.assembled(pools, {name: runs[name] for name in names}, scored.results)
+    return [
+        _hits(
+            generation, queries.texts[at], candidates, {name: runs[name][at] for name in names}, weights, search, failed
         )
-        results.append(
-            [
-                (
-                    int(run.rows[at]),
-                    Hit(
-                        generation.ids[run.rows[at]],
-                        float(run.scores[at]),
-                        _details(names, candidates, int(places[at])),
-                    ),
-                )
-                for at in picked
-            ]
-        )
-    return results
+        for at, candidates in enumerate(assembled)
+    ]
 
 
 def pooled_names(names: Sequence[str], weights: ScoreArray | None) -> list[str]:
@@ -90,6 +115,93 @@ def pooled_names(names: Sequence[str], weights: ScoreArray | None) -> list[str]:
     if weights is None:
         return ["dense", "bm25"]
     return [name for name, weight in zip(names, weights, strict=True) if weight > 0]
+
+
+def _searched(
+    generation: Generation, queries: Queries, search: Search, names: Sequence[str], depth: int
+) -> Asked[list[Run]]:
+    def of(name: str) -> Callable[[], list[Run]]:
+        return lambda: _sound(generation, queries, generation.runs(queries, depth, search.allowed, [name])[name])
+
+    return ask({name: of(name) for name in names}, search.budget.left(SEARCHING))
+
+
+def _scored(
+    generation: Generation, queries: Queries, search: Search, names: Sequence[str], pools: list[IntArray]
+) -> Asked[list[ScoreArray]]:
+    def of(name: str) -> Callable[[], list[ScoreArray]]:
+        return lambda: _finite(generation.scores(name, queries, pools), pools)
+
+    return ask({name: of(name) for name in names}, search.budget.left(SCORING))
+
+
+def _left(names: list[str], failed: Mapping[str, str]) -> list[str]:
+    if not names:
+        raise RetrievalError(
+            "no retriever could answer: " + "; ".join(f"{name}: {why}" for name, why in failed.items())
+        )
+    return names
+
+
+def _sound(generation: Generation, queries: Queries, runs: list[Run]) -> list[Run]:
+    """Runs as they came.
+
+    Raises:
+        ValueError: They are not of these queries, or name rows or scores that cannot be.
+    """
+    if len(runs) != len(queries.texts):
+        raise ValueError(f"it gave {len(runs)} answers to {len(queries.texts)} queries")
+    for run in runs:
+        if run.rows.shape != run.scores.shape or not np.isfinite(run.scores).all():
+            raise ValueError("it gave scores that are no numbers")
+        if len(run.rows) and not 0 <= run.rows.min() <= run.rows.max() < generation.n_rows:
+            raise ValueError("it gave rows that the index does not have")
+    return runs
+
+
+def _finite(scores: list[ScoreArray], pools: list[IntArray]) -> list[ScoreArray]:
+    """Scores as they came.
+
+    Raises:
+        ValueError: They are not of these rows, or no numbers.
+    """
+    fits = [len(each) for each in scores] == [len(pool) for pool in pools]
+    if not fits or not all(np.isfinite(each).all() for each in scores):
+        raise ValueError("it gave scores that are no numbers")
+    return scores
+
+
+def _hits(
+    generation: Generation,
+    text: str,
+    candidates: Candidates,
+    runs: Mapping[str, Run],
+    weights: ScoreArray | None,
+    search: Search,
+    failed: Mapping[str, str],
+) -> list[tuple[int, Hit]]:
+    """Fuses one query's candidates."""
+    names, k, diversity = list(runs), search.k, search.diversity
+    if len(names) == 1:
+        run = runs[names[0]]
+        places = np.searchsorted(candidates.rows, run.rows)
+    else:
+        wanted = max(k, generation.config.depth) if diversity else k
+        run, places = generation.fuse(text, candidates, names, weights, wanted)
+    picked = (
+        diversify(run.scores, generation.dense.vectors[run.rows], k, diversity)
+        if diversity
+        else range(min(k, len(run.rows)))
+    )
+    hits = []
+    for at in picked:
+        row, details = int(run.rows[at]), _details(names, candidates, int(places[at]))
+        hits.append((row, Hit(generation.ids[row], float(run.scores[at]), details, failed)))
+    return hits
+
+
+def _single(queries: Queries) -> list[Queries]:
+    return [Queries(queries.texts[at : at + 1], queries.vectors[at : at + 1]) for at in range(len(queries.texts))]
 
 
 def _details(names: Sequence[str], candidates: Candidates, place: int) -> dict[str, Detail]:

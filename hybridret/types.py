@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -59,11 +60,13 @@ class Hit(NamedTuple):
         doc_id: The caller's id.
         score: The fused score, or the retriever's own where only one was asked.
         details: Per retriever that took part: rank and score.
+        failed: Per retriever that was left out: why.
     """
 
     doc_id: str
     score: float
     details: dict[str, Detail]
+    failed: Mapping[str, str] = MappingProxyType({})
 
 
 class Queries(NamedTuple):
