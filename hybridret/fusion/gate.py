@@ -13,6 +13,7 @@ from hybridret.types import ScoreArray
 _RESAMPLES = 2000
 _CONFIDENCE = 0.95
 _FOLDS, _LABELLED_STRENGTH = 5, 1.0
+_MANY, _MORE_LIKELY = 100, 0.5
 
 
 class Choice(NamedTuple):
@@ -69,10 +70,11 @@ def choose(groups: Sequence[Sequence[Judged]], weights: Sequence[float], seed: i
 
 
 def with_labels(judged: Sequence[Judged], weights: Sequence[float], seed: int) -> tuple[tuple[float, ...], bool]:
-    """Fits weights to labelled questions where that makes others of them better answered beyond doubt.
+    """Fits weights to labelled questions where that makes others of them better answered.
 
     The fit is held to the given weights, the more the fewer questions there are. Cross-validation answers each
-    question by weights fitted to the others; where a paired bootstrap leaves a doubt, the given weights stay.
+    question by weights fitted to the others. Below 100 questions a paired bootstrap has to be sure that this is better,
+    for the given weights are good ones; from 100 on it has to be more likely than not.
 
     Args:
         judged: The labelled questions.
@@ -92,7 +94,7 @@ def with_labels(judged: Sequence[Judged], weights: Sequence[float], seed: int) -
         own = [judged[at] for at in fold.tolist()]
         gains += [ndcg(each.evidence @ fitted, each) - ndcg(each.evidence @ np.array(given), each) for each in own]
     gained = np.array(gains)
-    if _share_above_zero([gained], seed) < _CONFIDENCE:
+    if _share_above_zero([gained], seed) < (_CONFIDENCE if len(judged) < _MANY else _MORE_LIKELY):
         return given, False
     return fit_weights([judged], given, _LABELLED_STRENGTH / len(judged)), True
 
