@@ -24,6 +24,7 @@ from hybridret.dense import TransformerEncoder, make_encoder
 from hybridret.errors import InputError
 from hybridret.fusion import check_weights
 from hybridret.hybrid import HybridIndex
+from hybridret.reranking import check_reranker, reranked
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
 
@@ -58,6 +59,17 @@ class HybridRetriever(DocumentIndex):
 
     time_budget: float | None = Field(default=None, gt=0.0)
     """Seconds after which retrievers that have not answered are left out of an answer."""
+
+    reranker: Any = Field(default=None, exclude=True, repr=False)
+    """A second stage: a ``CrossEncoder``, a LangChain document compressor or a function of a query and texts."""
+    rerank_top: int = Field(default=50, ge=1)
+    """How many documents the second stage sees."""
+
+    @field_validator("reranker")
+    @classmethod
+    def _check_reranker(cls, reranker: Any) -> Any:
+        check_reranker(reranker)
+        return reranker
 
     @field_validator("weights")
     @classmethod
@@ -321,11 +333,16 @@ class HybridRetriever(DocumentIndex):
         if unknown := set(kwargs) - set(_PER_CALL):
             raise InputError(f"unknown argument {sorted(unknown)[0]!r}; known are {', '.join(_PER_CALL)}")
         asked = {name: getattr(self, name) if kwargs.get(name) is None else kwargs[name] for name in _PER_CALL}
-        min_score = asked.pop("min_score")
-        return [
+        min_score, k = asked.pop("min_score"), asked["k"]
+        if self.reranker is not None:
+            asked["k"] = max(k, self.rerank_top)
+        answers = [
             [_answered(document, hit) for hit, document in found if min_score is None or hit.score >= min_score]
             for found in self.index.retrieve(queries, **asked)
         ]
+        if self.reranker is None:
+            return answers
+        return [reranked(query, found, self.reranker, k) for query, found in zip(queries, answers, strict=True)]
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)

@@ -33,6 +33,7 @@ LAYERS = [
     {"search", "info", "fit"},
     {"explain"},
     {"hybrid"},
+    {"reranking"},
     {"langchain", "evaluation", "display"},
     {"demo"},
     {"cli"},
@@ -161,7 +162,7 @@ def test_decoding_fusion_and_ranking_know_arrays_only() -> None:
 def test_the_pipeline_knows_no_framework() -> None:
     for found in OURS:
         if found.target.split(".")[0].startswith("langchain"):
-            assert found.part in {"langchain", "data"}, found
+            assert found.part in {"langchain", "reranking", "data"}, found
         assert not found.target.startswith(("langchain.", "langchain_community", "langchain_classic")), found
 
 

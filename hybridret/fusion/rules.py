@@ -53,7 +53,58 @@ def convex(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArr
     return fused
 
 
-RULES: dict[str, Fuser] = {"convex": convex, "rrf": reciprocal_rank}
+def standard(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """Weighted sum of z-scores: each retriever's scores less their mean, in standard deviations, over the candidates.
+
+    Montague and Aslam, "Relevance score normalization for metasearch", CIKM 2001, "ZMUV". A retriever that gives all
+    candidates one score adds 0. Arguments and shapes are those of ``convex``; sums may be negative.
+    """
+    if not scores.shape[1]:
+        return np.zeros(0)
+    deviation = scores.std(axis=1, keepdims=True)
+    fused: ScoreArray = weights @ (
+        (scores - scores.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1.0)
+    )
+    return fused
+
+
+def by_rank(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """Weighted sum of ranks brought to [0, 1]: ``1 - (rank - 1) / n``; equal scores share the best of their ranks.
+
+    Borda's count (Aslam and Montague, "Models for metasearch", SIGIR 2001, section 4), by true scores. Arguments and
+    shapes are those of ``convex``.
+    """
+    n = scores.shape[1]
+    if not n:
+        return np.zeros(0)
+    better = np.array([n - np.searchsorted(np.sort(row), row, side="right") for row in scores])
+    fused: ScoreArray = weights @ (1.0 - better / n)
+    return fused
+
+
+def comb_mnz(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """The convex sum over the retrievers that returned a candidate, times how many did.
+
+    Fox and Shaw, "Combination of multiple searches", TREC-2, 1994. Arguments and shapes are those of ``convex``, save
+    that ranks are looked at; a retriever of weight 0 does not count.
+    """
+    if not scores.shape[1]:
+        return np.zeros(0)
+    low = scores.min(axis=1, keepdims=True)
+    span = scores.max(axis=1, keepdims=True) - low
+    returned = (ranks > 0) & (weights[:, None] > 0)
+    normalised = np.where(returned, (scores - low) / np.where(span > 0, span, 1.0), 0.0)
+    fused: ScoreArray = (weights @ normalised) * returned.sum(axis=0)
+    return fused
+
+
+RULES: dict[str, Fuser] = {
+    "convex": convex,
+    "rrf": reciprocal_rank,
+    "standard": standard,
+    "rank": by_rank,
+    "combmnz": comb_mnz,
+}
 
 
 def check_weights(weights: Mapping[str, float], retrievers: Sequence[str]) -> ScoreArray:

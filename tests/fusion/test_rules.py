@@ -94,3 +94,59 @@ def test_weights_that_are_no_numbers_from_zero_up_are_rejected(weight: float) ->
 def test_weight_of_an_unknown_retriever_is_rejected() -> None:
     with pytest.raises(InputError, match=r"'splade'.*dense, bm25, docid"):
         check_weights({"splade": 1}, ["dense"])
+
+
+SCORES = np.array([[0.9, 0.5, 0.1], [0.0, 30.0, 10.0]])
+RANKS = np.array([[1, 2, 0], [0, 1, 2]])
+
+
+def test_standard_scores_are_deviations_from_the_mean() -> None:
+    fused = RULES["standard"](SCORES, RANKS, np.array([0.6, 0.4]))
+    first, second = math.sqrt((0.4**2 + 0 + 0.4**2) / 3), math.sqrt(((40 / 3) ** 2 + (50 / 3) ** 2 + (10 / 3) ** 2) / 3)
+    expected = [
+        0.6 * (0.9 - 0.5) / first + 0.4 * (0 - 40 / 3) / second,
+        0.6 * 0 + 0.4 * (30 - 40 / 3) / second,
+        0.6 * (0.1 - 0.5) / first + 0.4 * (10 - 40 / 3) / second,
+    ]
+    np.testing.assert_allclose(fused, expected, rtol=1e-12)
+
+
+def test_ranks_are_shares_of_the_candidates_and_equal_scores_share_the_best() -> None:
+    scores = np.array([[0.9, 0.5, 0.5, 0.1], [1.0, 2.0, 3.0, 4.0]])
+    fused = RULES["rank"](scores, np.zeros((2, 4), dtype=np.int64), EQUAL)
+    expected = [
+        0.5 * (1 - 0 / 4) + 0.5 * (1 - 3 / 4),
+        0.5 * (1 - 1 / 4) + 0.5 * (1 - 2 / 4),
+        0.5 * (1 - 1 / 4) + 0.5 * (1 - 1 / 4),
+        0.5 * (1 - 3 / 4) + 0.5 * (1 - 0 / 4),
+    ]
+    np.testing.assert_allclose(fused, expected, rtol=1e-12)
+
+
+def test_combmnz_multiplies_by_the_number_of_retrievers_that_returned_a_candidate() -> None:
+    fused = RULES["combmnz"](SCORES, RANKS, EQUAL)
+    expected = [1 * (0.5 * 1), 2 * (0.5 * (0.5 - 0.1) / (0.9 - 0.1) + 0.5 * 1), 1 * (0.5 * 10 / 30)]
+    np.testing.assert_allclose(fused, expected, rtol=1e-12)
+    alone = RULES["combmnz"](SCORES, RANKS, np.array([0.0, 1.0]))
+    np.testing.assert_allclose(alone, [0, 1, 10 / 30], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_defines_constant_scores_ties_and_no_candidates(rule: str) -> None:
+    fused = RULES[rule](np.ones((2, 4)), np.array([[1, 2, 3, 4], [1, 2, 3, 4]]), EQUAL)
+    assert np.isfinite(fused).all()
+    if rule != "rrf":
+        assert len(set(fused.tolist())) == 1
+    assert RULES[rule](np.ones((2, 0)), np.ones((2, 0), dtype=np.int64), EQUAL).shape == (0,)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_higher_score_and_a_better_rank_never_lower_a_candidate(rule: str) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        scores = generator.random((2, 6))
+        ranks = np.argsort(np.argsort(-scores, axis=1), axis=1) + 1
+        fused = RULES[rule](scores, ranks, EQUAL)
+        best = np.flatnonzero((ranks == 1).all(axis=0))
+        if len(best):
+            assert fused.argmax() == best[0]
