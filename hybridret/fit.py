@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,12 +53,13 @@ def fit_ranker(
         generation: The index's state.
         documents: Gives documents by key.
         encoder: Encodes questions and what is left of documents.
-        labelled: Questions with known answers; they change the ranker where that is better beyond doubt.
+        labelled: Questions with known answers; they change the ranker where ``with_labels`` finds that better.
         progress: Told how far the work is.
 
     Returns:
         The ranker that the gate lets pass, with its report.
     """
+    generation = replace(generation, ranker=None)
     lifted = {kind: lifted_questions(generation, documents, kind) for kind in LIFTERS}
     lifted = {kind: questions for kind, questions in lifted.items() if len(questions) >= LEAST_QUESTIONS}
     steps = [*lifted, *(["labelled"] if labelled else [])]

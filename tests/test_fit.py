@@ -141,6 +141,22 @@ def test_another_reader_takes_a_new_ranker_up(encoder: EmbeddingsEncoder, tmp_pa
     assert reader.search(query, 5) == writer.search(query, 5) != before
 
 
+def test_a_second_fit_forgets_the_first(encoder: EmbeddingsEncoder, fitted: HybridIndex) -> None:
+    """An index that was fitted when it was half as large ends where one ends that is fitted once."""
+    config = Config(docid_levels=2, docid_codes=8, depth=20)
+    grown = HybridIndex.build(stories(80)[:40], encoder, config, fit=True)
+    half = grown._changes.generation.ranker
+    grown.add(stories(80)[40:])
+    assert grown._changes.generation.ranker == half
+    grown.fit()
+    once, twice = fitted._changes.generation.ranker, grown._changes.generation.ranker
+    assert once is not None
+    assert twice is not None
+    assert twice.spread == once.spread
+    assert twice.scores == pytest.approx(once.scores)
+    assert twice.weights == pytest.approx(once.weights)
+
+
 def test_a_damaged_ranker_is_named(encoder: EmbeddingsEncoder, tmp_path: Path) -> None:
     config = Config(docid_levels=2, docid_codes=8)
     index = HybridIndex.build(stories(40), encoder, config, tmp_path / "bundle")
