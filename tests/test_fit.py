@@ -14,6 +14,7 @@ from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder
 from hybridret.errors import BundleError, InputError
 from hybridret.fusion import PRIOR, Ranker
+from hybridret.fusion.gate import Choice
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document, Queries
 
@@ -141,15 +142,18 @@ def test_another_reader_takes_a_new_ranker_up(encoder: EmbeddingsEncoder, tmp_pa
     assert reader.search(query, 5) == writer.search(query, 5) != before
 
 
-def test_a_second_fit_forgets_the_first(encoder: EmbeddingsEncoder, fitted: HybridIndex) -> None:
+def test_a_second_fit_forgets_the_first(
+    encoder: EmbeddingsEncoder, build: Callable[..., HybridIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An index that was fitted when it was half as large ends where one ends that is fitted once."""
+    monkeypatch.setattr("hybridret.fit.choose", lambda *_: Choice("learned", {}, 0.0, ""))
     config = Config(docid_levels=2, docid_codes=8, depth=20)
     grown = HybridIndex.build(stories(80)[:40], encoder, config, fit=True)
     half = grown._changes.generation.ranker
     grown.add(stories(80)[40:])
     assert grown._changes.generation.ranker == half
     grown.fit()
-    once, twice = fitted._changes.generation.ranker, grown._changes.generation.ranker
+    once, twice = build(80)._changes.generation.ranker, grown._changes.generation.ranker
     assert once is not None
     assert twice is not None
     assert twice.spread == once.spread
