@@ -22,8 +22,8 @@ HEAVY = {
 
 LAYERS = [
     {"types", "errors"},
-    {"config", "ranking", "guard"},
-    {"allowed", "growth"},
+    {"config", "ranking", "guard", "splitting"},
+    {"allowed", "growth", "understanding"},
     {"models", "data", "store"},
     {"dense", "bm25", "docids", "decoding", "fusion"},
     {"generative"},
