@@ -106,7 +106,7 @@ def search(
     explain: Annotated[bool, typer.Option("--explain", help="Say why each hit is where it is.")] = False,
 ) -> None:
     """Search a bundle."""
-    from hybridret.display import facts_table, hits_table
+    from hybridret.display import explanation_table, hits_table
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
@@ -123,7 +123,7 @@ def search(
             entry["explanation"] = reason
         _print_json({"query": query, "hits": shown})
         return
-    _print_tables(hits_table(query, hits, documents), *(facts_table(reason["doc_id"], reason) for reason in reasons))
+    _print_tables(hits_table(query, hits, documents), *map(explanation_table, reasons))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.guard import ENCODING, Budget, ask
 from hybridret.info import describe
+from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows
 from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
@@ -275,7 +276,8 @@ class HybridIndex:
 
         Returns:
             The fused score and the rank among the candidates, and per retriever its score, rank, weight and share
-            of the fused score; for bm25 also what each term adds, for docid the docid with its log-probabilities.
+            of the fused score; for dense also what each token adds, for bm25 what each term adds, for docid the docid
+            with its log-probabilities and what each code stands for. Takes as long as encoding the query once a token.
 
         Raises:
             InputError: The query is blank, or the document is not in the index or outside the filter, which are told
@@ -288,9 +290,12 @@ class HybridIndex:
             raise InputError("the query is blank")
 
         encode = self._encoding([text], retrievers)
+        encode_shortened = self._encoding(without_each(text) if "dense" in retrievers else [], ["dense"])
 
         def explained() -> dict[str, Any]:
-            encoded = encode()
+            encoded, shortened = encode(), encode_shortened()
+            if encode() is not encoded:
+                raise StaleError("the bundle was replaced meanwhile; ask again")
             generation, store = self._changes.generation, self._changes.store
             allowed = self._filters.allowed(filter, generation, store)
             with store.snapshot() as number:
@@ -300,7 +305,8 @@ class HybridIndex:
             if not len(rows) or (allowed is not None and not allowed.mask[rows[0]]):
                 among = " that the filter matches" if filter else ""
                 raise InputError(f"no document {doc_id!r} in the index{among}")
-            return explain(generation, encoded, int(rows[0]), allowed, retrievers, weighing)
+            row = int(rows[0])
+            return explain(generation, encoded, row, allowed, retrievers, weighing, shortened.vectors, store.by_key)
 
         return self._settled(explained)
 
@@ -451,7 +457,7 @@ class HybridIndex:
         return encode
 
     def _encode(self, texts: list[str], retrievers: Sequence[str], wordings: list[list[str]] | None) -> Queries:
-        if set(retrievers) <= {"bm25"}:
+        if set(retrievers) <= {"bm25"} or not texts:
             return Queries(texts, np.zeros((len(texts), 0), dtype=np.float32))
         asked = texts if wordings is None else [wording for each in wordings for wording in each]
         vectors = self.encoder.encode_queries(asked)

@@ -30,7 +30,7 @@ LAYERS = [
     {"generation"},
     {"filtering", "persistence"},
     {"changes", "check"},
-    {"search", "info", "fit"},
+    {"search", "info", "fit", "meaning"},
     {"explain"},
     {"hybrid"},
     {"reranking"},
