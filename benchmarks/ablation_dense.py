@@ -33,7 +33,7 @@ from hybridret.dense.encoder import TransformerEncoder
 from hybridret.models import DEFAULT_MODEL, Prompts, load_model
 from hybridret.types import Document
 
-TRAINED_ON, ASKED, TAUGHT, TAUGHT_NEGATIVES, SEED = 2000, 500, 1000, 3, 0
+TRAINED_ON, ASKED, TAUGHT, TAUGHT_NEGATIVES, SEED = 2000, 500, 500, 3, 0
 NO_PROMPTS = Prompts("", "")
 MINING = NegativesConfig(sources={"bm25": 1.0}, count=8)
 BASE = DenseConfig(learning_rate=1e-4, batch_size=32)
@@ -150,7 +150,7 @@ def _teacher(
     model = CrossEncoder(str(base), num_labels=1, device="cpu")
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(folder / "run"),
-        num_train_epochs=2,
+        num_train_epochs=1,
         per_device_train_batch_size=16,
         learning_rate=1e-4,
         warmup_steps=20,
