@@ -32,8 +32,8 @@ from hybridret.understanding import Understanding, Understood, covered, turns
 
 _ENCODER_SETTINGS = ("task", "query_prompt", "document_prompt")
 _PER_CALL = ("k", "filter", "weights", "min_score", "diversity", "time_budget")
-_UNDERSTANDING = 0.5
-"""Which share of a time budget may be over when the queries are understood."""
+_UNDERSTANDING, _FIRST_STAGE = 0.5, 0.7
+"""Which share of a time budget may be over when queries are understood, and of what is left, when a reranker begins."""
 _LEAST_SECONDS = 1e-6
 
 
@@ -63,7 +63,7 @@ class HybridRetriever(DocumentIndex):
     """Maximal marginal relevance: from 0, by score alone, to 1, by unlikeness to the documents before alone."""
 
     time_budget: float | None = Field(default=None, gt=0.0)
-    """Seconds after which retrievers that have not answered are left out of an answer."""
+    """Seconds after which retrievers, reranker or language model that have not answered are left out of an answer."""
 
     reranker: Any = Field(default=None, exclude=True, repr=False)
     """A second stage: a ``CrossEncoder``, a LangChain document compressor or a function of a query and texts."""
@@ -386,14 +386,19 @@ class HybridRetriever(DocumentIndex):
         self, queries: Sequence[str], *, k: int, min_score: float | None, **asked: Any
     ) -> list[list[LangChainDocument]]:
         """Answers queries as they are, by the retrievers and the reranker."""
-        wide = k if self.reranker is None else max(k, self.rerank_top)
+        wide, budget = k, Budget(asked["time_budget"])
+        if self.reranker is not None:
+            wide, asked["time_budget"] = max(k, self.rerank_top), budget.left(_FIRST_STAGE)
         answers = [
             [_answered(document, hit) for hit, document in found if min_score is None or hit.score >= min_score]
             for found in self.index.retrieve(queries, wide, **asked)
         ]
         if self.reranker is None:
             return answers
-        return [reranked(query, found, self.reranker, k) for query, found in zip(queries, answers, strict=True)]
+        return [
+            reranked(query, found, self.reranker, k, budget.left(1.0))
+            for query, found in zip(queries, answers, strict=True)
+        ]
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)

@@ -200,8 +200,6 @@ def _turn(entry: Any) -> Turn:
 
 def _lines(llm: Llm, prompt: str, seconds: float | None) -> tuple[list[str], str | None]:
     """The lines that a language model gives, without list marks; or none and why there are none."""
-    if seconds is not None and seconds <= 0:
-        return [], f"{_LLM}: its time was over"
     asked = ask({_LLM: lambda: _replied(llm, prompt)}, seconds)
     if asked.failures:
         return [], f"{_LLM}: {asked.failures[_LLM]}"
