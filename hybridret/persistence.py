@@ -15,14 +15,14 @@ from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError, InputError
 from hybridret.fusion import Ranker
 from hybridret.generation import Generation
-from hybridret.generative import DocidRetriever
+from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.growth import kept_segments
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
 from hybridret.store.bundle import write_arrays
 from hybridret.types import Arrays, FloatArray, IntArray
 
 BY_ROWS = ("vectors", "bm25", "docid")
-"""Parts whose files follow each other as rows come; ``codebooks`` and ``trie`` have one file."""
+"""Parts whose files follow each other as rows come; ``codebooks``, ``decoder`` and ``trie`` have one file."""
 
 Files = dict[str, list[ArrayFile]]
 
@@ -57,6 +57,8 @@ def write_files(folder: Path, after: Generation, before: Committed | None, writt
         was, now = before.generation.docid, after.docid
         if was is None or now is None or was.quantizer is not now.quantizer:
             known |= {"docid": [], "codebooks": [], "trie": []}
+        if was is None or now is None or was.trained is not now.trained:
+            known |= {"decoder": []}
     files: Files = {}
 
     def write(part: str, first_row: int, n_rows: int) -> ArrayFile:
@@ -76,6 +78,8 @@ def write_files(folder: Path, after: Generation, before: Committed | None, writt
         n_base = after.docid.base.n_leaves
         trie = known.get("trie", [])
         files["codebooks"] = known.get("codebooks") or [write("codebooks", 0, 0)]
+        if after.docid.trained is not None:
+            files["decoder"] = known.get("decoder") or [write("decoder", 0, 0)]
         files["trie"] = trie if trie and trie[0].rows == n_base else [write("trie", 0, n_base)]
     return files
 
@@ -211,6 +215,8 @@ def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> D
         docid = DocidRetriever(ResidualQuantizer(codebooks))
     if docid is None:
         return None
+    for file in wanted.get("decoder", []):
+        docid = docid.with_decoder(_decoder(reader(file)))
     skipped = _skipped(state.files["docid"], wanted["docid"], len(docid.codes))
     for file in wanted["docid"]:
         arrays = reader(file)
@@ -219,6 +225,12 @@ def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> D
     for file in wanted.get("trie", []):
         docid = docid.with_base(reader(file))
     return docid
+
+
+def _decoder(arrays: Arrays) -> CodeDecoder:
+    if any(arrays[name].dtype != np.float32 for name in ("tables", "scales")):
+        raise ValueError("the decoder's numbers are of another kind")
+    return CodeDecoder(arrays["tables"], arrays["scales"])
 
 
 def _skipped(files: Sequence[ArrayFile], wanted: Sequence[ArrayFile], n_known: int) -> int:

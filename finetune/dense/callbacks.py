@@ -22,15 +22,16 @@ class ShowProgress(TrainerCallback):
 
     Args:
         progress: The function.
+        label: What it calls the work.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, label: str = "training") -> None:
+        self._progress, self._label = progress, label
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Reports a step."""
         if state.is_world_process_zero:
-            self._progress("training", state.global_step, state.max_steps)
+            self._progress(self._label, state.global_step, state.max_steps)
 
 
 class Deadline(TrainerCallback):
@@ -57,17 +58,19 @@ class Deadline(TrainerCallback):
             control.should_training_stop = True
 
 
-class RunState(TrainerCallback):
+class CheckpointMark(TrainerCallback):
     """Saves beside each checkpoint what the trainer does not know of; the file is written last and marks it complete.
 
     Args:
-        table: Its negatives are saved.
-        loss: Its micro-batch is saved.
         deadline: Its clock is saved.
     """
 
-    def __init__(self, table: TrainingTable, loss: RetrievalLoss, deadline: Deadline) -> None:
-        self._table, self._loss, self._deadline = table, loss, deadline
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+
+    def facts(self, folder: Path) -> dict[str, Any]:
+        """What else is saved in the file, after anything that goes into files of its own."""
+        return {}
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Saves the state."""
@@ -78,13 +81,31 @@ class RunState(TrainerCallback):
         if not state.is_world_process_zero:
             return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        lengths = np.array([len(negatives) for negatives in self._table.negatives], dtype=np.int64)
-        joined = np.concatenate([*self._table.negatives, np.zeros(0, dtype=np.int64)])
-        np.savez(folder / _NEGATIVES, lengths=lengths, joined=joined)
-        facts = {"seconds": self._deadline.elapsed, "micro_batch": self._loss.mini_batch_size}
+        facts = {**self.facts(folder), "seconds": self._deadline.elapsed}
         new = folder / f"{_STATE}.new"
         new.write_text(json.dumps(facts), encoding="utf-8")
         new.replace(folder / _STATE)
+
+
+class RunState(CheckpointMark):
+    """The state of contrastive training: negatives, micro-batch and clock.
+
+    Args:
+        table: Its negatives are saved.
+        loss: Its micro-batch is saved.
+        deadline: Its clock is saved.
+    """
+
+    def __init__(self, table: TrainingTable, loss: RetrievalLoss, deadline: Deadline) -> None:
+        super().__init__(deadline)
+        self._table, self._loss = table, loss
+
+    def facts(self, folder: Path) -> dict[str, Any]:
+        """Saves the negatives and tells the micro-batch."""
+        lengths = np.array([len(negatives) for negatives in self._table.negatives], dtype=np.int64)
+        joined = np.concatenate([*self._table.negatives, np.zeros(0, dtype=np.int64)])
+        np.savez(folder / _NEGATIVES, lengths=lengths, joined=joined)
+        return {"micro_batch": self._loss.mini_batch_size}
 
     def restore(self, checkpoint: Path) -> None:
         """Takes the state of a checkpoint up again."""

@@ -22,8 +22,14 @@ _BATCH = 32
 _SLAB = 1024
 
 
+_QUERY, _DOCUMENT = "query", "document"
+
+
 class TransformerEncoder:
     """A sentence-transformers bi-encoder with prompts, run in the precision that is fastest on its device.
+
+    Queries and documents go through one model, or each through its own where the model is a router of
+    sentence-transformers; see ``with_query_model``.
 
     Args:
         model: The model in full precision; it is kept as it is, and encoding uses a copy where precision differs.
@@ -57,7 +63,7 @@ class TransformerEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         """Encodes queries in one pass. *Shape:* (n_queries, dimension), float32, unit length."""
-        return self._encode(list(texts), self.prompts.query)
+        return self._encode(list(texts), self.prompts.query, _QUERY)
 
     def encode_documents(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
         """Encodes documents, the longest first. *Shape:* (n_documents, dimension), float32, unit length."""
@@ -65,7 +71,9 @@ class TransformerEncoder:
         slabs = []
         for start in range(0, len(order), _SLAB):
             slabs.append(
-                self._encode([texts[position] for position in order[start : start + _SLAB]], self.prompts.document)
+                self._encode(
+                    [texts[position] for position in order[start : start + _SLAB]], self.prompts.document, _DOCUMENT
+                )
             )
             if progress is not None:
                 progress("encoding", min(start + _SLAB, len(order)), len(order))
@@ -94,9 +102,22 @@ class TransformerEncoder:
         finally:
             self._original.prompts = prompts
 
-    def _encode(self, texts: list[str], prompt: str) -> FloatArray:
+    def with_query_model(self, model: SentenceTransformer) -> TransformerEncoder:
+        """This encoder with another model for queries, of the same dimension.
+
+        ``SentenceTransformer(FOLDER).encode_query`` and ``encode_document`` do the same where it is saved.
+        """
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.base.modules import Router
+
+        router = Router.for_query_document(list(model), list(self._original), default_route=_DOCUMENT)  # type: ignore[arg-type]
+        prompts: Any = dict(self._original.prompts)
+        both = SentenceTransformer(modules=[router], device=str(self._original.device), prompts=prompts)
+        return TransformerEncoder(both, self.name, self.prompts)
+
+    def _encode(self, texts: list[str], prompt: str, task: str) -> FloatArray:
         try:
-            vectors = self.model.encode(texts, prompt=prompt, batch_size=_BATCH, show_progress_bar=False)
+            vectors = self.model.encode(texts, prompt=prompt, task=task, batch_size=_BATCH, show_progress_bar=False)
         except Exception as error:
             raise ModelError(f"the model {self.name} cannot encode: {error}") from error
         return _unit_length(np.asarray(vectors, dtype=np.float32))

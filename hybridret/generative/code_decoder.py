@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybridret.types import CodeArray, FloatArray, ScoreArray
+from hybridret.types import Arrays, CodeArray, FloatArray, ScoreArray
 
 SCALE = 20.0
 _BLAS_FROM = 8
@@ -12,22 +12,32 @@ _BLAS_FROM = 8
 
 
 class CodeDecoder:
-    """The decoder at its untrained start.
+    """Scores each code of each level: the logit of code c at level l is ``scale_l * <q, T_l[c]>``.
 
-    The logit of code c at level l is ``scale * <h_l, C_l[c]>`` with ``h_l = q + gate * decoder_l(query, prefix)``, and
-    the gate starts at 0: then ``h_l`` is the query's embedding whatever the prefix, one product gives every
-    level's log-probabilities, and decoding is additive-quantisation search (Babenko and Lempitsky, "Additive
-    Quantization for Extreme Vector Compression", CVPR 2014).
+    Untrained, the tables T are the codebooks: decoding then is additive-quantisation search (Babenko and Lempitsky,
+    "Additive Quantization for Extreme Vector Compression", CVPR 2014). Training moves tables, scales and the encoder
+    that gives q; which codes a document has stays the codebooks' matter, so new documents get theirs as before.
 
     Args:
-        codebooks: *Shape:* (n_levels, n_codes, dimension), float32.
-        scale: Inverse temperature of the log-probabilities.
+        tables: *Shape:* (n_levels, n_codes, dimension), float32.
+        scales: *Shape:* (n_levels,), float32, inverse temperatures; None: ``SCALE`` at every level.
+
+    Raises:
+        ValueError: Tables or scales have other shapes, or numbers that are not finite.
     """
 
-    def __init__(self, codebooks: FloatArray, scale: float = SCALE) -> None:
-        self.scale = scale
-        self._codes = codebooks.reshape(-1, codebooks.shape[2])
-        self._shape = codebooks.shape[:2]
+    def __init__(self, tables: FloatArray, scales: FloatArray | None = None) -> None:
+        self.tables = tables
+        self.scales: FloatArray = np.full(len(tables), SCALE, dtype=np.float32) if scales is None else scales
+        if tables.ndim != 3 or self.scales.shape != tables.shape[:1]:
+            raise ValueError(f"tables {tables.shape} and scales {self.scales.shape} do not fit")
+        if not (np.isfinite(tables).all() and np.isfinite(self.scales).all()):
+            raise ValueError("a table or scale of the decoder is not finite")
+        self._codes = tables.reshape(-1, tables.shape[2])
+
+    def arrays(self) -> Arrays:
+        """What makes the decoder again."""
+        return {"tables": self.tables, "scales": self.scales}
 
     def log_probs(self, vectors: FloatArray) -> FloatArray:
         """Scores all codes of all levels: the log-softmax over a level's codes, legal and illegal ones alike.
@@ -40,7 +50,7 @@ class CodeDecoder:
         """
         few = len(vectors) < _BLAS_FROM
         products = np.einsum("qd,cd->qc", vectors, self._codes) if few else vectors @ self._codes.T
-        logits: FloatArray = (self.scale * products).reshape(len(vectors), *self._shape)
+        logits: FloatArray = products.reshape(len(vectors), *self.tables.shape[:2]) * self.scales[:, None]
         logits -= logits.max(axis=2, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
         return logits

@@ -27,6 +27,10 @@ class DocidRetriever:
         codes: *Shape:* (n_rows, n_levels), uint8 or uint16; by default of no rows.
         suffixes: *Shape:* (n_rows,), int32; see ``assign_suffixes``.
         base: The trie of the first rows; by default of all.
+        trained: The decoder that was trained to these codebooks; None: the untrained one.
+
+    Raises:
+        ValueError: The trained decoder has other levels, codes or dimensions than the codebooks.
     """
 
     def __init__(
@@ -35,9 +39,12 @@ class DocidRetriever:
         codes: CodeArray | None = None,
         suffixes: CodeArray | None = None,
         base: Trie | None = None,
+        trained: CodeDecoder | None = None,
     ) -> None:
-        self.quantizer = quantizer
-        self.decoder = CodeDecoder(quantizer.codebooks)
+        if trained is not None and trained.tables.shape != quantizer.codebooks.shape:
+            raise ValueError("the decoder does not fit the codebooks")
+        self.quantizer, self.trained = quantizer, trained
+        self.decoder = trained or CodeDecoder(quantizer.codebooks)
         self._kept: tuple[FloatArray, FloatArray] | None = None
         no_codes: CodeArray = np.zeros((0, quantizer.n_levels), dtype=quantizer.code_type)
         no_suffixes: CodeArray = np.zeros(0, dtype=np.int32)
@@ -73,7 +80,7 @@ class DocidRetriever:
         all_suffixes = np.concatenate([self.suffixes, suffixes.astype(np.int32)])
         n_beside = len(all_codes) - (0 if self._base is None else self._base.n_leaves)
         shared = self._base if n_beside <= max(_DELTA_ROWS, len(self.codes) // _DELTA_SHARE) else None
-        return DocidRetriever(self.quantizer, all_codes, all_suffixes, shared)
+        return DocidRetriever(self.quantizer, all_codes, all_suffixes, shared, self.trained)
 
     def with_base(self, arrays: Arrays) -> DocidRetriever:
         """The same rows under a stored trie of the first ones.
@@ -86,16 +93,26 @@ class DocidRetriever:
         if stored.order.ndim != 1 or n_rows > len(self.codes):
             raise ValueError("there are fewer docids than the trie has")
         base = Trie(self.codes[:n_rows], self.suffixes[:n_rows], stored=stored)
-        return DocidRetriever(self.quantizer, self.codes, self.suffixes, base)
+        return DocidRetriever(self.quantizer, self.codes, self.suffixes, base, self.trained)
+
+    def with_decoder(self, trained: CodeDecoder) -> DocidRetriever:
+        """The same rows under a trained decoder.
+
+        Raises:
+            ValueError: It was not trained to these codebooks' shape.
+        """
+        return DocidRetriever(self.quantizer, self.codes, self.suffixes, self._base, trained)
 
     def picked(self, rows: IntArray) -> DocidRetriever:
         """A retriever over some of these rows, in the order given. *Shape:* (n,)."""
-        return DocidRetriever(self.quantizer, self.codes[rows], self.suffixes[rows])
+        return DocidRetriever(self.quantizer, self.codes[rows], self.suffixes[rows], trained=self.trained)
 
     def arrays(self, part: str, first_row: int) -> Arrays:
-        """What a bundle stores: ``codebooks``, ``docid`` from a row on, or ``trie``."""
+        """What a bundle stores: ``codebooks``, ``decoder``, ``docid`` from a row on, or ``trie``."""
         if part == "codebooks":
             return {"codebooks": self.quantizer.codebooks}
+        if part == "decoder":
+            return self.decoder.arrays()
         if part == "docid":
             return {"codes": self.codes[first_row:], "suffixes": self.suffixes[first_row:]}
         return self.base.stored._asdict()

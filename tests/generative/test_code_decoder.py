@@ -16,7 +16,7 @@ def test_log_probs_are_the_log_softmax_over_all_codes(scale: float) -> None:
     codebooks = rng.normal(size=(4, 32, 16)).astype(np.float32) / 4
     vectors = rng.normal(size=(7, 16)).astype(np.float32) / 4
     products = np.einsum("qd,lcd->qlc", vectors.astype(np.float64), codebooks.astype(np.float64))
-    log_probs = CodeDecoder(codebooks, scale).log_probs(vectors)
+    log_probs = CodeDecoder(codebooks, np.full(4, scale, dtype=np.float32)).log_probs(vectors)
     assert log_probs.dtype == np.float32
     np.testing.assert_allclose(log_probs, log_softmax(scale * products, axis=2), rtol=1e-5, atol=1e-5)
 

@@ -8,6 +8,7 @@ import pytest
 from hybridret.allowed import Allowed
 from hybridret.docids import ResidualQuantizer
 from hybridret.generative import DocidRetriever
+from hybridret.generative.code_decoder import SCALE
 from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run
 
 N_ROWS, DIMENSION = 400, 8
@@ -89,7 +90,7 @@ def test_untrained_decoding_is_additive_quantisation_search(retriever: DocidRetr
     for vector, run in zip(asked.vectors, retriever.search(asked, N_ROWS, None, ties), strict=True):
         products = np.round(decoded @ vector.astype(np.float64), 9)
         assert run.rows.tolist() == np.lexsort((ties, -products)).tolist()
-        log_totals = run.scores - retriever.decoder.scale * products[run.rows]
+        log_totals = run.scores - SCALE * products[run.rows]
         np.testing.assert_allclose(log_totals, log_totals[0], atol=1e-3)
 
 

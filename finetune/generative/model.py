@@ -1,0 +1,81 @@
+"""What is trained: a query encoder, and a table of vectors for each level's codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hybridret.generative import CodeDecoder
+from hybridret.types import CodeArray
+
+_CPU_RUN = 16
+
+
+class DocidModel(nn.Module):
+    """A query encoder and the decoder's tables; documents' codes are fixed.
+
+    As the code of a level does not depend on those before it, a docid's log-probability is a product of the query with
+    the sum of its codes' scaled vectors, less a term that all docids share: all of a corpus's docids are scored by one
+    matrix product, and the listwise loss over them is exact.
+
+    Args:
+        encoder: The encoder of queries; trained in place.
+        decoder: Where the tables start.
+        codes: *Shape:* (n_documents, n_levels), the documents' codes.
+    """
+
+    def __init__(self, encoder: SentenceTransformer, decoder: CodeDecoder, codes: CodeArray) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.tables = nn.Parameter(torch.tensor(decoder.tables))
+        self.log_scales = nn.Parameter(torch.log(torch.tensor(decoder.scales)))
+        n_levels, n_codes = decoder.tables.shape[:2]
+        offsets = np.arange(n_levels) * n_codes
+        self.register_buffer("places", torch.from_numpy(codes.astype(np.int64) + offsets), persistent=False)
+
+    def encode(self, features: dict[str, Tensor]) -> Tensor:
+        """Encodes texts; on a CPU in short runs of like length, which saves padding. *Shape:* (n_texts, dimension)."""
+        tokens, n_texts = features["input_ids"], len(features["input_ids"])
+        if tokens.device.type != "cpu" or n_texts <= _CPU_RUN:
+            return self._unit(features)
+        lengths = features["attention_mask"].sum(dim=1)
+        order = lengths.argsort(stable=True)
+        parts = []
+        for run in order.split(_CPU_RUN):  # type: ignore[no-untyped-call]
+            longest = int(lengths[run].max())
+            parts.append(self._unit({name: each[run, :longest] for name, each in features.items()}))
+        return torch.cat(parts)[order.argsort()]
+
+    def _unit(self, features: dict[str, Tensor]) -> Tensor:
+        encoded: Tensor = self.encoder(dict(features))["sentence_embedding"]
+        return functional.normalize(encoded.float(), dim=1)
+
+    def document_scores(self, queries: Tensor, documents: Tensor) -> Tensor:
+        """Log-probabilities of documents' docids, up to a number that is the same for all of a query.
+
+        *Shapes:* (n_queries, dimension), (n_documents,) to (n_queries, n_documents).
+        """
+        scaled = (self.tables * self.log_scales.exp()[:, None, None]).flatten(0, 1)
+        places: Any = self.places
+        return queries @ functional.embedding_bag(places[documents], scaled, mode="sum").T
+
+    def code_log_probs(self, queries: Tensor) -> Tensor:
+        """Log-probabilities of all codes, as ``CodeDecoder`` gives them. *Shape:* (n_queries, n_levels, n_codes)."""
+        logits = torch.einsum("qd,lcd->qlc", queries, self.tables) * self.log_scales.exp()[:, None]
+        return functional.log_softmax(logits, dim=2)
+
+    def codes(self, documents: Tensor) -> Tensor:
+        """The documents' codes. *Shapes:* (n,) to (n, n_levels), int64."""
+        places: Any = self.places
+        codes: Tensor = places[documents] - torch.arange(len(self.tables), device=places.device) * self.tables.shape[1]
+        return codes
+
+    def decoder(self) -> CodeDecoder:
+        """The trained decoder."""
+        tables, scales = self.tables.detach().float().cpu(), self.log_scales.detach().exp().float().cpu()
+        return CodeDecoder(tables.numpy().copy(), scales.numpy().copy())

@@ -1,0 +1,86 @@
+"""What docid training learns from: questions and sentences, each with its document, in a planned order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from finetune.generative.config import DocidConfig
+from finetune.types import Question
+from hybridret.errors import InputError
+from hybridret.types import Document, IntArray
+
+_SENTENCE = re.compile(r"(?<=[.!?。！？])\s*(?=\S)|\n+")
+_LEAST_LETTERS, _MOST_LETTERS = 15, 400
+
+
+class Row(NamedTuple):
+    """A text and the documents that it stands for.
+
+    Attributes:
+        text: The text, without a prompt.
+        documents: *Shape:* (n,), int64, positions in the corpus; one of them is the target of a step.
+    """
+
+    text: str
+    documents: IntArray
+
+
+def question_rows(questions: Sequence[Question], documents: Sequence[Document]) -> list[Row]:
+    """Query2ID: questions with their documents; those without any in the corpus are left out."""
+    place = {document.doc_id: row for row, document in enumerate(documents)}
+    rows = []
+    for question in questions:
+        known = sorted({place[name] for name in question.positives if name in place})
+        if known:
+            rows.append(Row(question.text, np.array(known, dtype=np.int64)))
+    return rows
+
+
+def sentence_rows(documents: Sequence[Document]) -> list[Row]:
+    """Context2ID: each document's title and sentences; the whole document where it has none that is long enough."""
+    rows = []
+    for row, document in enumerate(documents):
+        title = document.metadata.get("title")
+        parts = [title] if isinstance(title, str) else []
+        parts += [part.strip()[:_MOST_LETTERS] for part in _SENTENCE.split(document.text)]
+        texts = [part for part in dict.fromkeys(parts) if len(part) >= _LEAST_LETTERS]
+        texts = texts or [document.text[:_MOST_LETTERS]]
+        rows += [Row(text, np.array([row], dtype=np.int64)) for text in texts if text.strip()]
+    return rows
+
+
+def planned(n_questions: int, n_sentences: int, steps: int, config: DocidConfig, seed: int) -> IntArray:
+    """The rows of each step: each kind shuffled, pass after pass.
+
+    Args:
+        n_questions: How many questions there are; their rows are numbered from 0.
+        n_sentences: How many sentences; their rows follow.
+        steps: Steps of the run.
+        config: Batch size, share of sentences, and whether they come first.
+        seed: Seed of the order.
+
+    Returns:
+        *Shape:* (steps, batch_size), int64.
+
+    Raises:
+        InputError: There is nothing to learn from.
+    """
+    if not n_questions:
+        raise InputError("docid training has no question to learn from")
+    size = config.batch_size
+    n_texts = round(config.sentences * size) if n_sentences else 0
+    questions = _passes(n_questions, steps * (size - n_texts), seed)
+    sentences = n_questions + _passes(n_sentences, steps * n_texts, seed + 1)
+    if config.interleaved:
+        return np.concatenate([questions.reshape(steps, -1), sentences.reshape(steps, n_texts)], axis=1)
+    return np.concatenate([sentences, questions]).reshape(steps, size)
+
+
+def _passes(n: int, wanted: int, seed: int) -> IntArray:
+    generator = np.random.default_rng(seed)
+    n_passes = -(-wanted // n) if n else 0
+    return np.concatenate([np.zeros(0, dtype=np.int64), *(generator.permutation(n) for _ in range(n_passes))])[:wanted]

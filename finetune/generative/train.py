@@ -1,0 +1,286 @@
+"""Training docids: from questions, sentences and fixed document vectors to a query encoder and code tables."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from finetune.errors import TrainingError
+from finetune.generative.config import DocidConfig
+from finetune.generative.rows import Row, planned, question_rows, sentence_rows
+from finetune.types import Question
+from hybridret.errors import InputError
+from hybridret.types import Document, FloatArray, IntArray, Progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from finetune.generative.model import DocidModel
+    from finetune.generative.trainer import DocidTrainer, Mistakes
+    from hybridret.docids import ResidualQuantizer
+    from hybridret.generative import CodeDecoder
+
+_TIMED, _SLACK, _CHECKPOINTS = 5, 1.15, 5
+_MISTAKES, _ASKED, _BATCH = 8, 4000, 64
+_JOINT = "joint.safetensors"
+
+
+class TrainedDocids(NamedTuple):
+    """What docid training left, beside the query encoder that it changed in place.
+
+    Attributes:
+        decoder: The trained code tables.
+        facts: Steps, seconds, losses, mistakes found, and ``memorised``: the share of sentences whose document's docid
+            is the likeliest of all, before and after.
+    """
+
+    decoder: CodeDecoder
+    facts: dict[str, Any]
+
+
+def train_docids(
+    encoder: SentenceTransformer,
+    quantizer: ResidualQuantizer,
+    documents: Sequence[Document],
+    vectors: FloatArray,
+    questions: Sequence[Question],
+    config: DocidConfig,
+    folder: Path,
+    prompt: str = "",
+    seconds: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TrainedDocids:
+    """Trains in place, going on from the last checkpoint in the folder where there is one.
+
+    Args:
+        encoder: The encoder of queries; changed in place.
+        quantizer: The codebooks, which stay as they are.
+        documents: The corpus.
+        vectors: *Shape:* (n_documents, dimension), float32, the documents' vectors, which stay as they are.
+        questions: What to train on.
+        config: Settings.
+        folder: Where checkpoints and the plan go.
+        prompt: Text before queries.
+        seconds: Time for training, unless the configuration fixes the steps.
+        seed: Seed of everything random.
+        progress: Told how far the work is.
+
+    Raises:
+        InputError: There is no question whose document is in the corpus, or a vector does not fit the codebooks.
+        TrainingError: The loss is not finite, or there is no time for a step.
+    """
+    from safetensors.torch import load_model, save_model
+    from transformers import set_seed
+
+    from finetune.generative.model import DocidModel
+    from hybridret.generative import CodeDecoder
+
+    if vectors.shape != (len(documents), quantizer.codebooks.shape[2]):
+        raise InputError(f"the vectors {vectors.shape} are not those that the codebooks were fitted to")
+    folder.mkdir(parents=True, exist_ok=True)
+    set_seed(seed)
+    asked, told = question_rows(questions, documents), sentence_rows(documents)
+    rows = [*asked, *told]
+    if not asked:
+        raise InputError("docid training has no question whose document is in the corpus")
+    model = DocidModel(encoder, CodeDecoder(quantizer.codebooks), quantizer.encode(vectors)).to(encoder.device)
+    before = memorised(model, told, prompt, seed)
+    make = _Trainers(model, config, rows, vectors, prompt, seed, progress)
+    steps = _planned_steps(make, len(asked), len(told), config, folder, seconds, seed)
+    last = round(config.preference * steps)
+    start, joint = time.monotonic(), folder / _JOINT
+    losses: list[float] = []
+    if joint.is_file():
+        load_model(model, str(joint), device=str(encoder.device))
+    else:
+        plan = planned(len(asked), len(told), steps - last, config, seed)
+        losses += make.run(plan, folder / "joint", "docid training", seconds * _SLACK)
+        save_model(model, str(joint))
+    facts: dict[str, Any] = {"steps": steps - last, "questions": len(asked), "sentences": len(told)}
+    if last:
+        mistakes = own_mistakes(model, asked, prompt, config, seed)
+        facts["mistakes"] = len(mistakes.row)
+        if len(mistakes.row):
+            generator = np.random.default_rng(seed)
+            pairs = generator.integers(len(mistakes.row), size=(last, config.batch_size))
+            losses += make.run(pairs, folder / "preference", "docid preferences", seconds * _SLACK, mistakes)
+    encoder.eval()
+    facts |= {"losses": losses[:: max(1, len(losses) // 50)], "seconds": time.monotonic() - start}
+    facts["memorised"] = {"before": before, "after": memorised(model, told, prompt, seed)}
+    return TrainedDocids(model.decoder(), facts)
+
+
+class _Trainers:
+    """Makes and runs trainers of one model."""
+
+    def __init__(
+        self,
+        model: DocidModel,
+        config: DocidConfig,
+        rows: Sequence[Row],
+        vectors: FloatArray,
+        prompt: str,
+        seed: int,
+        progress: Progress | None,
+    ) -> None:
+        self.model, self.config, self.rows, self.vectors = model, config, rows, vectors
+        self.prompt, self.seed, self.progress = prompt, seed, progress
+
+    def make(
+        self, model: DocidModel, plan: IntArray, folder: Path, save: bool, mistakes: Mistakes | None = None
+    ) -> DocidTrainer:
+        """A trainer that takes the steps of a plan."""
+        import torch
+        from transformers import TrainingArguments
+
+        from finetune.generative.trainer import DocidTrainer
+        from hybridret.models import fast_dtype
+
+        config, device = self.config, self.model.encoder.device
+        wants_bf16 = config.precision == "auto" and fast_dtype(device) == torch.bfloat16
+        args = TrainingArguments(
+            output_dir=str(folder),
+            max_steps=len(plan),
+            per_device_train_batch_size=plan.shape[1],
+            learning_rate=config.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=round(config.warmup * len(plan)),
+            bf16=config.precision == "bf16" or wants_bf16,
+            use_cpu=device.type == "cpu",
+            seed=self.seed,
+            logging_steps=max(1, len(plan) // 50),
+            logging_nan_inf_filter=False,
+            save_strategy="steps" if save else "no",
+            save_steps=max(1, -(-len(plan) // _CHECKPOINTS)),
+            save_total_limit=2,
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=torch.cuda.is_available(),
+        )
+        return DocidTrainer(model, args, config, self.rows, plan, self.vectors, self.prompt, mistakes)
+
+    def run(
+        self, plan: IntArray, folder: Path, label: str, seconds: float, mistakes: Mistakes | None = None
+    ) -> list[float]:
+        """Trains, from the last checkpoint on where there is one, and gives the losses that were logged."""
+        from finetune.dense.callbacks import CheckpointMark, Deadline, ShowProgress, last_checkpoint, seconds_spent
+
+        checkpoint = last_checkpoint(folder)
+        limit = float("inf") if self.config.max_steps else seconds
+        deadline = Deadline(limit, seconds_spent(checkpoint) if checkpoint else 0.0)
+        trainer = self.make(self.model, plan, folder, save=True, mistakes=mistakes)
+        progress = [] if self.progress is None else [ShowProgress(self.progress, label)]
+        for callback in [deadline, *progress, CheckpointMark(deadline)]:
+            trainer.add_callback(callback)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+
+
+def memorised(model: DocidModel, sentences: Sequence[Row], prompt: str, seed: int, most: int = 500) -> float:
+    """The share of sentences, of a sample, whose document's docid is the likeliest of all documents'."""
+    import torch
+
+    picked = np.sort(np.random.default_rng(seed).permutation(len(sentences))[:most]).tolist()
+    found = 0
+    everything = torch.arange(len(model.places), device=model.tables.device)  # type: ignore[arg-type]
+    for start in range(0, len(picked), _BATCH):
+        part = [sentences[at] for at in picked[start : start + _BATCH]]
+        with torch.no_grad():
+            scores = model.document_scores(_encoded(model, [row.text for row in part], prompt), everything)
+        best = scores.argmax(dim=1).tolist()
+        found += sum(best[at] in row.documents for at, row in enumerate(part))
+    return found / max(1, len(picked))
+
+
+def own_mistakes(model: DocidModel, rows: Sequence[Row], prompt: str, config: DocidConfig, seed: int) -> Mistakes:
+    """Questions that the model answers wrongly: their first right document with each better-ranked wrong one.
+
+    Args:
+        model: The model, whose log-probabilities become the reference.
+        rows: Questions; at most 4,000 are asked.
+        prompt: Text before queries.
+        config: Whether wrong documents are drawn at random instead.
+        seed: Seed of the choice.
+
+    Returns:
+        At most eight pairs a question, the worst mistakes first; none of questions answered at rank 1.
+    """
+    import torch
+
+    from finetune.generative.trainer import Mistakes, docid_log_probs
+
+    generator = np.random.default_rng(seed)
+    picked = np.sort(generator.permutation(len(rows))[:_ASKED]).tolist()
+    everything = torch.arange(len(model.places), device=model.tables.device)  # type: ignore[arg-type]
+    pairs: list[tuple[int, int, int]] = []
+    references: list[FloatArray] = [np.zeros((0, 2), dtype=np.float32)]
+    for start in range(0, len(picked), _BATCH):
+        part = picked[start : start + _BATCH]
+        with torch.no_grad():
+            queries = _encoded(model, [rows[at].text for at in part], prompt)
+            scores = model.document_scores(queries, everything).cpu().numpy()
+            for place, at in enumerate(part):
+                right = rows[at].documents
+                best = int(right[scores[place][right].argmax()])
+                better = np.flatnonzero(scores[place] > scores[place][best])
+                better = better[np.argsort(-scores[place][better], kind="stable")][:_MISTAKES]
+                if config.preference_random and len(better):
+                    others = np.setdiff1d(np.arange(len(everything)), right)
+                    better = generator.choice(others, min(len(better), len(others)), replace=False)
+                if not len(better):
+                    continue
+                pairs += [(at, best, wrong) for wrong in better.tolist()]
+                both = torch.tensor([[best, wrong] for wrong in better.tolist()], device=queries.device)
+                own = queries[place : place + 1].expand(len(both), -1)
+                references.append(docid_log_probs(model, own, both).cpu().numpy())
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 3)
+    return Mistakes(table[:, 0], table[:, 1], table[:, 2], np.concatenate(references))
+
+
+def _encoded(model: DocidModel, texts: list[str], prompt: str) -> Any:
+    import torch
+
+    was_training = model.training
+    model.eval()
+    features = model.encoder.preprocess(texts, prompt=prompt or None)
+    encoded = model.encode(
+        {name: each.to(model.tables.device) for name, each in features.items() if torch.is_tensor(each)}
+    )
+    model.train(was_training)
+    return encoded
+
+
+def _planned_steps(
+    make: _Trainers, n_asked: int, n_told: int, config: DocidConfig, folder: Path, seconds: float, seed: int
+) -> int:
+    """The steps of the run, measured once and kept, so that a resumed run has the same schedule."""
+    plan = folder / "plan.json"
+    if plan.is_file():
+        kept: int = json.loads(plan.read_text(encoding="utf-8"))["steps"]
+        return kept
+    facts: dict[str, Any] = {"steps": config.max_steps}
+    if not config.max_steps:
+        with tempfile.TemporaryDirectory(prefix="hybridret-") as place:
+            trial = planned(n_asked, n_told, _TIMED, config, seed)
+            trainer = make.make(copy.deepcopy(make.model), trial, Path(place), save=False)
+            start = time.perf_counter()
+            trainer.train()
+            each = (time.perf_counter() - start) / _TIMED
+        facts = {"steps": int(max(0.0, seconds) / each), "seconds_per_step": each, "seconds": seconds}
+        if facts["steps"] < 1:
+            raise TrainingError(
+                f"there is no time to train docids: one step takes {each:.1f} s and {max(0.0, seconds):.0f} s are "
+                "left; give more --minutes, or set docid.share to 0"
+            )
+    plan.write_text(json.dumps(facts), encoding="utf-8")
+    return int(facts["steps"])

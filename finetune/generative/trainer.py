@@ -1,0 +1,188 @@
+"""The trainer of docids: transformers' own, whose steps look their texts up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+from safetensors.torch import load_model, save_model
+from torch import Tensor
+from torch.utils.data import SequentialSampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from finetune.errors import TrainingError
+from finetune.generative.config import DocidConfig
+from finetune.generative.losses import code_loss, listwise, rpo
+from finetune.generative.model import DocidModel
+from finetune.generative.rows import Row
+from hybridret.types import FloatArray, IntArray
+
+_WEIGHTS = "weights.safetensors"
+
+
+class Mistakes(NamedTuple):
+    """What preference training learns from: pairs of a right and a better-ranked wrong document.
+
+    Attributes:
+        row: *Shape:* (n_pairs,), int64, the question of each.
+        right: *Shape:* (n_pairs,), int64.
+        wrong: *Shape:* (n_pairs,), int64.
+        reference: *Shape:* (n_pairs, 2), float32, log-probabilities of both before.
+    """
+
+    row: IntArray
+    right: IntArray
+    wrong: IntArray
+    reference: FloatArray
+
+
+class DocidTrainer(Trainer):
+    """Trains a ``DocidModel`` on rows, or where there are mistakes on these.
+
+    Args:
+        model: The model.
+        args: The trainer's arguments.
+        config: Settings.
+        rows: Texts and their documents.
+        plan: *Shape:* (steps, batch_size), int64, the rows, or mistakes, of each step.
+        vectors: *Shape:* (n_documents, dimension), float32, the documents' fixed vectors.
+        prompt: Text before queries.
+        mistakes: For preference training.
+        callbacks: Further callbacks.
+    """
+
+    def __init__(
+        self,
+        model: DocidModel,
+        args: TrainingArguments,
+        config: DocidConfig,
+        rows: Sequence[Row],
+        plan: IntArray,
+        vectors: FloatArray,
+        prompt: str,
+        mistakes: Mistakes | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        self.config, self.rows, self.prompt, self.mistakes = config, rows, prompt, mistakes
+        self.vectors = torch.from_numpy(vectors).to(model.tables.device)
+        super().__init__(
+            model,
+            args,
+            train_dataset=Dataset.from_dict({"row": plan.ravel()}),
+            data_collator=lambda features: {"row": torch.tensor([each["row"] for each in features])},
+            callbacks=list(callbacks),
+        )
+        self.remove_callback(PrinterCallback)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """AdamW with rates of their own for the encoder and for the tables, which nothing pulls towards 0."""
+        if self.optimizer is None:
+            model: Any = self.model
+            tables = [model.tables, model.log_scales]
+            config = self.config
+            groups = [
+                {"params": list(model.encoder.parameters()), "weight_decay": config.weight_decay},
+                {"params": tables, "lr": config.table_learning_rate, "weight_decay": 0.0},
+            ]
+            self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+        return self.optimizer
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Looks the texts up and computes the loss of a step."""
+        picked = inputs["row"].cpu().numpy()
+        loss = self._joint(model, picked) if self.mistakes is None else self._preference(model, picked, self.mistakes)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss at step {self.state.global_step + 1} of docid training is {loss.item()}, not a number to "
+                "train on; lower docid.learning_rate and docid.table_learning_rate; earlier stages are kept"
+            )
+        return loss
+
+    def _queries(self, model: Any, texts: list[str]) -> Tensor:
+        encoder = model.encoder
+        window = encoder.max_seq_length
+        encoder.max_seq_length = min(window or self.config.max_tokens, self.config.max_tokens)
+        try:
+            features = encoder.preprocess(texts, prompt=self.prompt or None)
+        finally:
+            encoder.max_seq_length = window
+        kept = {name: each.to(model.tables.device) for name, each in features.items() if torch.is_tensor(each)}
+        queries: Tensor = model.encode(kept)
+        return queries
+
+    def _joint(self, model: Any, picked: IntArray) -> Tensor:
+        rows, config = [self.rows[at] for at in picked.tolist()], self.config
+        queries = self._queries(model, [row.text for row in rows])
+        generator = np.random.default_rng([self.args.seed, self.state.global_step])
+        right = np.array([generator.choice(row.documents) for row in rows])
+        candidates = _candidates(rows, len(self.vectors), config.candidates, generator)
+        targets, out = _targets(rows, right, candidates)
+        with torch.autocast(queries.device.type, enabled=False):
+            device = queries.device
+            columns, wanted, masked = (torch.from_numpy(each).to(device) for each in (candidates, targets, out))
+            loss = listwise(model.document_scores(queries, columns), wanted, masked)
+            if config.contrastive_weight:
+                cosines = queries @ self.vectors[columns].T
+                loss = loss + config.contrastive_weight * listwise(cosines / config.temperature, wanted, masked)
+            if config.code_weight:
+                codes = model.codes(torch.from_numpy(right).to(device))
+                loss = loss + config.code_weight * code_loss(model.code_log_probs(queries), codes)
+        return loss
+
+    def _preference(self, model: Any, picked: IntArray, mistakes: Mistakes) -> Tensor:
+        queries = self._queries(model, [self.rows[at].text for at in mistakes.row[picked].tolist()])
+        with torch.autocast(queries.device.type, enabled=False):
+            pairs = torch.from_numpy(np.stack([mistakes.right[picked], mistakes.wrong[picked]], axis=1))
+            found = docid_log_probs(model, queries, pairs.to(queries.device))
+            reference = torch.from_numpy(mistakes.reference[picked]).to(queries.device)
+            levels = len(model.tables)
+            scaled = self.config.preference_likelihood / levels
+            beta = self.config.preference_beta
+            loss = rpo(found[:, 0], found[:, 1], reference[:, 0], reference[:, 1], beta, scaled)
+            if self.config.contrastive_weight:
+                own = (queries[:, None] * self.vectors[pairs]).sum(dim=2) / self.config.temperature
+                wanted = torch.zeros(len(own), dtype=torch.int64, device=own.device)
+                loss = loss + self.config.contrastive_weight * listwise(own, wanted, torch.zeros_like(own).bool())
+        return loss
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        model: Any = self.model
+        save_model(model, str(folder / _WEIGHTS))
+
+    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        load_model(self.model, str(Path(checkpoint) / _WEIGHTS), device=str(self.args.device))  # type: ignore[arg-type]
+
+
+def docid_log_probs(model: DocidModel, queries: Tensor, documents: Tensor) -> Tensor:
+    """Log-probabilities of some documents' docids. *Shapes:* (n, dimension), (n, m) int64 to (n, m)."""
+    log_probs = model.code_log_probs(queries)
+    codes = model.codes(documents.flatten()).view(*documents.shape, -1)
+    return log_probs.gather(2, codes.transpose(1, 2)).sum(dim=1)
+
+
+def _candidates(rows: Sequence[Row], n_documents: int, most: int, generator: np.random.Generator) -> IntArray:
+    """All documents, or of many the right ones and a random sample. *Shape:* (n_candidates,), int64, ascending."""
+    if n_documents <= most:
+        return np.arange(n_documents)
+    right = np.unique(np.concatenate([row.documents for row in rows]))
+    sample = generator.choice(n_documents, max(0, most - len(right)), replace=False)
+    return np.union1d(right, sample)
+
+
+def _targets(rows: Sequence[Row], right: IntArray, candidates: IntArray) -> tuple[IntArray, Any]:
+    """Each row's column, and which candidates leave it: its other right documents."""
+    out = np.zeros((len(rows), len(candidates)), dtype=np.bool_)
+    targets = np.searchsorted(candidates, right)
+    for mask, row, target in zip(out, rows, targets.tolist(), strict=True):
+        mask[np.searchsorted(candidates, row.documents)] = True
+        mask[target] = False
+    return targets, out
