@@ -51,7 +51,8 @@ def run(
     search: Search, queries: dict[str, str], label: str = "", progress: Progress | None = None
 ) -> dict[str, Answer]:
     """A system's answer to each question, by query id."""
-    ids, answers = list(queries), {}
+    ids = list(queries)
+    answers: dict[str, Answer] = {}
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]
         answers |= dict(zip(part, search([queries[query] for query in part], DEPTH), strict=True))

@@ -24,21 +24,6 @@ from hybridret.hybrid import HybridIndex
 
 
 @pytest.fixture
-def zoo(beir_folder: Path) -> Path:
-    """The animals without the question that nothing answers, with a train split."""
-    qrels = beir_folder / "qrels"
-    rows = (qrels / "test.tsv").read_text(encoding="utf-8").replace("q4\tcar\t1\n", "")
-    (qrels / "test.tsv").write_text(rows, encoding="utf-8")
-    (qrels / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq4\tcat\t1\n", encoding="utf-8")
-    return beir_folder
-
-
-@pytest.fixture
-def collection(zoo: Path) -> Collection:
-    return read_collection(str(zoo))
-
-
-@pytest.fixture
 def runs(collection: Collection, embeddings: Any) -> dict[str, Any]:
     index = HybridIndex.build(collection.documents, EmbeddingsEncoder(embeddings), Config(docid_levels=3))
     return {name: run(search, collection.dataset.queries) for name, search in own_systems(index).items()}
