@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.collection import Collection, read_collection
 from benchmarks.measure import FULL, QUICK, Bench, work_folder
 from benchmarks.parts import VERSION, Parts
+from benchmarks.report import write_report
 from benchmarks.results import environment
 from benchmarks.summary import sentences
 from hybridret.data.readers import PYTHON_DOCS
@@ -77,7 +78,7 @@ def _measure(benchmark: str, options: argparse.Namespace, data: list[str]) -> di
         parts = Parts(folder / "parts", {name: setting[name] for name in ("machine", "versions")})
         bench = Bench(parts, folder, options.model, FULL if benchmark == "full" else QUICK, progress)
         measured = {each.name: bench.measured(each) for each in collections}
-        return {
+        result = {
             "benchmark": benchmark,
             "version": VERSION,
             "command": " ".join(["python", "-m", "benchmarks", *sys.argv[1:]]),
@@ -86,6 +87,10 @@ def _measure(benchmark: str, options: argparse.Namespace, data: list[str]) -> di
             "summary": [line for name, each in measured.items() for line in sentences(name, each)],
             "collections": measured,
         }
+        if options.output is not None:
+            files = {each.name: bench.questions_file(each.name) for each in collections}
+            write_report(folder, result, collections, files)
+    return result
 
 
 def _check_names(collections: list[Collection]) -> None:

@@ -70,6 +70,7 @@ def test_a_killed_run_goes_on_where_it_was(
         patch.setattr(measure, "cost", never)
         again = bench("full", "--data", zoo, "-o", output)
     assert first["collections"] == again["collections"]
+    assert {path.name for path in output.glob("report.*")} == {"report.html", "report.json", "report.md"}
     shutil.rmtree(output / "bundles")
     assert bench("full", "--data", zoo, "-o", output)["collections"]["zoo"]["quality"]
 
