@@ -33,7 +33,7 @@ def cost(subject: Subject, n_questions: int = 100, memory: Sequence[str] = (HYBR
         Milliseconds at batch 1, questions a second at batch 64, milliseconds by part, floors, a ratio measured twice,
         bytes of memory, and bytes on disk a document.
     """
-    texts = _drawn(list(subject.collection.dataset.queries.values()), n_questions)
+    texts = drawn(list(subject.collection.dataset.queries.values()), n_questions)
     with pinned_threads(THREADS):
         systems = own_systems(subject.index)
 
@@ -119,6 +119,7 @@ def floors(index: HybridIndex, texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def _drawn(texts: list[str], n_questions: int) -> list[str]:
+def drawn(texts: list[str], n_questions: int) -> list[str]:
+    """At most so many of the texts, drawn by a fixed seed, in their order."""
     chosen = np.random.default_rng(SEED).permutation(len(texts))[:n_questions]
     return [texts[at] for at in np.sort(chosen)]

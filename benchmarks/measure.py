@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from benchmarks.collection import Collection
 from benchmarks.cost import cost
 from benchmarks.parts import Parts
+from benchmarks.peers import PEERS, generation, measured_peer
 from benchmarks.quality import quality, write_questions
 from benchmarks.subject import Subject, build, open_subject
 from benchmarks.systems import HYBRID, RETRIEVERS, Answer, own_systems, run
@@ -27,14 +28,20 @@ class Plan(NamedTuple):
     Attributes:
         questions: How many are timed.
         memory: Systems whose memory is measured.
+        is_full: Whether peers and all that takes long are measured too.
     """
 
     questions: int
     memory: Sequence[str]
+    is_full: bool
 
 
-QUICK = Plan(50, (HYBRID,))
-FULL = Plan(300, (*RETRIEVERS, HYBRID))
+QUICK = Plan(50, (HYBRID,), is_full=False)
+OTHER_PEERS = {
+    "DSI (T5, atomic ids)": {"not run": "no trained generative model yet"},
+    "FlagEmbedding finetune": {"not run": "needs an environment of its own"},
+}
+FULL = Plan(300, (*RETRIEVERS, HYBRID), is_full=True)
 
 
 class Bench:
@@ -60,15 +67,23 @@ class Bench:
         bundle = collection.bundle or self._folder / "bundles" / name
         built = self._built(collection, bundle, inputs)
         subject = open_subject(collection, bundle, self._encoder() if collection.bundle is None else None)
-        runs = self._runs(subject, inputs)
+        peers = self._peers(subject, inputs) if plan.is_full else {}
+        runs = self._runs(subject, inputs) | _answers({each: own["run"] for each, own in peers.items() if "run" in own})
         write_questions(self.questions_file(name), runs, collection)
-        return {
+        found = {
             "build": built,
-            "quality": self._parts.get(f"{name}.quality", inputs, lambda: quality(runs, collection)),
+            "quality": self._parts.get(
+                f"{name}.quality", inputs | {"systems": list(runs)}, lambda: quality(runs, collection)
+            ),
             "cost": self._parts.get(
                 f"{name}.cost", inputs | plan._asdict(), lambda: cost(subject, plan.questions, plan.memory)
             ),
         }
+        if plan.is_full:
+            shown = {each: {key: value for key, value in own.items() if key != "run"} for each, own in peers.items()}
+            found["peers"] = shown | OTHER_PEERS
+            found["generation"] = self._parts.get(f"{name}.generation", inputs, lambda: generation(subject))
+        return found
 
     def questions_file(self, name: str) -> Path:
         """Where a collection's answers lie, a line a question."""
@@ -100,8 +115,23 @@ class Bench:
                 for name, search in own_systems(subject.index).items()
             }
 
-        kept = self._parts.get(f"{subject.collection.name}.runs", inputs, answered)
-        return {name: {query: dict(hits) for query, hits in answers.items()} for name, answers in kept.items()}
+        return _answers(self._parts.get(f"{subject.collection.name}.runs", inputs, answered))
+
+    def _peers(self, subject: Subject, inputs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        n_questions, found = self._plan.questions, {}
+        for name, make in PEERS.items():
+
+            def measured() -> dict[str, Any]:
+                return measured_peer(make, subject, n_questions)
+
+            part = f"{subject.collection.name}.peer.{name.replace(' ', '_')}"
+            found[name] = self._parts.get(part, inputs | {"peer": name, "questions": n_questions}, measured)
+        return found
+
+
+def _answers(kept: dict[str, Any]) -> Runs:
+    """Runs as JSON has them."""
+    return {name: {query: dict(hits) for query, hits in answers.items()} for name, answers in kept.items()}
 
 
 @contextmanager

@@ -73,16 +73,19 @@ def _collection(name: str, measured: Mapping[str, Any]) -> Section:
         _slices(quality),
         _together(quality),
         _sizes(measured),
+        *([_peers(measured["peers"]), _generation(measured["generation"])] if "peers" in measured else []),
     ]
-    return Section(name, [], tables, _figures(name, quality, cost))
+    return Section(name, [], tables, _figures(name, measured))
 
 
-def _figures(name: str, quality: Mapping[str, Any], cost: Mapping[str, Any]) -> list[Figure]:
+def _figures(name: str, measured: Mapping[str, Any]) -> list[Figure]:
+    quality, cost, peers = measured["quality"], measured["cost"], measured.get("peers", {})
     systems, latency = quality["systems"], cost["latency_ms"]
     means = {system: own[PRIMARY] for system, own in systems.items()}
     ranked = sorted(means, key=lambda system: -float(means[system]["mean"]))
     intervals = [Point(each, means[each]["mean"], 0, means[each]["low"], means[each]["high"]) for each in ranked]
-    timed = [Point(each, latency[each]["p50"], means[each]["mean"]) for each in ranked if each in latency]
+    latency = {**latency, **{peer: own["latency_ms"] for peer, own in peers.items() if NOT_RUN not in own}}
+    timed = [Point(each, latency[each]["p50"], means[each]["mean"]) for each in ranked]
     parts = list(cost["parts_ms"].items())
     bars = [("one answer", parts), *((floor, [("floor", value)]) for floor, value in cost["floors_ms"].items())]
     said = "; ".join(f"{each} {means[each]['mean']:.3f}" for each in ranked)
@@ -157,6 +160,16 @@ def _latency(measured: Mapping[str, Any]) -> Table:
         ]
         for system, own in cost["latency_ms"].items()
     ]
+    rows += [
+        [
+            peer,
+            *(f"{own['latency_ms'][each]:.2f}" for each in ("p50", "p95", "p99")),
+            f"{own['questions_a_second']:,.0f}",
+            "–",
+        ]
+        for peer, own in measured.get("peers", {}).items()
+        if NOT_RUN not in own
+    ]
     repeated = cost["repeated"]
     note = (
         f"{cost['threads']} thread, {cost['questions']} questions, asked twice after a warm-up, systems in turn. "
@@ -216,6 +229,29 @@ def _sizes(measured: Mapping[str, Any]) -> Table:
         ]
         rows.append(["building: all", f"{build['seconds']:,.1f} s"])
     return Table("Size and building", ["", ""], rows)
+
+
+def _peers(peers: Mapping[str, Any]) -> Table:
+    rows = [
+        [name, "–", "–", f"{NOT_RUN}: {own[NOT_RUN]}"]
+        if NOT_RUN in own
+        else [name, own["version"], f"{own['build_seconds']:.1f}", "measured"]
+        for name, own in peers.items()
+    ]
+    return Table("Peers, on the same data and vectors", ["peer", "version", "build s", ""], rows)
+
+
+def _generation(found: Mapping[str, Any]) -> Table:
+    caption = "Constrained decoding with a random model: hybridret and transformers.generate"
+    if NOT_RUN in found:
+        return Table(caption, ["", ""], [["transformers.generate", f"{NOT_RUN}: {found[NOT_RUN]}"]])
+    rows = [
+        ["transformers", found["version"]],
+        ["docids", f"{found['docids']:,}"],
+        *([name.replace("_ms", ", ms"), f"{value:.2f}"] for name, value in found.items() if isinstance(value, float)),
+    ]
+    note = "generate/ours: how many times as long generate with a dict trie takes as encoding and decoding here."
+    return Table(caption, ["", ""], rows, note)
 
 
 def _run(result: Mapping[str, Any]) -> Table:
