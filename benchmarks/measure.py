@@ -12,7 +12,9 @@ from benchmarks.collection import Collection
 from benchmarks.cost import cost
 from benchmarks.parts import Parts
 from benchmarks.peers import PEERS, generation, measured_peer
+from benchmarks.poison import poisoning
 from benchmarks.quality import quality, write_questions
+from benchmarks.robustness import robustness
 from benchmarks.subject import Subject, build, open_subject
 from benchmarks.systems import HYBRID, RETRIEVERS, Answer, own_systems, run
 from hybridret import __version__
@@ -83,6 +85,10 @@ class Bench:
             shown = {each: {key: value for key, value in own.items() if key != "run"} for each, own in peers.items()}
             found["peers"] = shown | OTHER_PEERS
             found["generation"] = self._parts.get(f"{name}.generation", inputs, lambda: generation(subject))
+            found["robustness"] = self._parts.get(
+                f"{name}.robustness", inputs, lambda: robustness(subject, self._progress)
+            )
+            found["poison"] = self._parts.get(f"{name}.poison", inputs, lambda: poisoning(subject, self._progress))
         return found
 
     def questions_file(self, name: str) -> Path:

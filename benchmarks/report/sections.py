@@ -75,6 +75,8 @@ def _collection(name: str, measured: Mapping[str, Any]) -> Section:
         _sizes(measured),
         *([_peers(measured["peers"]), _generation(measured["generation"])] if "peers" in measured else []),
     ]
+    if "robustness" in measured:
+        tables += [_robustness(measured["robustness"]), _poison(measured["poison"])]
     return Section(name, [], tables, _figures(name, measured))
 
 
@@ -252,6 +254,39 @@ def _generation(found: Mapping[str, Any]) -> Table:
     ]
     note = "generate/ours: how many times as long generate with a dict trie takes as encoding and decoding here."
     return Table(caption, ["", ""], rows, note)
+
+
+def _robustness(found: Mapping[str, Any]) -> Table:
+    systems = list(found["as asked"])
+    rows = [["as asked", "–", *(f"{found['as asked'][system]:.3f}" for system in systems)]]
+    rows += [
+        [
+            f"{kind}, {strength}",
+            f"{100 * own['changed']:.0f} %",
+            *(f"{own['systems'][system][PRIMARY]:.3f}" for system in systems),
+        ]
+        for kind, strengths in found["perturbations"].items()
+        for strength, own in strengths.items()
+    ]
+    rows.append(["RobustScore", "–", *(f"{found['RobustScore'][system]:.3f}" for system in systems)])
+    note = (
+        f"{PRIMARY} of {found['questions']} questions after a share of their words was changed; "
+        "RobustScore is the mean of what is kept of the quality as asked."
+    )
+    return Table("Misspelt, reordered and reworded questions", ["perturbation", "changed", *systems], rows, note)
+
+
+def _poison(found: Mapping[str, Any]) -> Table:
+    systems = list(found["before"])
+    rows = [[f"{PRIMARY} before", *(f"{found['before'][system]:.3f}" for system in systems)]]
+    for attack, own in found["attacks"].items():
+        rows += [
+            [f"{attack}: {what}", *(f"{100 * own[system][what]:.0f} %" for system in systems)]
+            for what in ("first", "among ten")
+        ]
+        rows.append([f"{attack}: {PRIMARY}", *(f"{own[system][PRIMARY]:.3f}" for system in systems)])
+    note = f"{found['questions']} questions, each with one document written to be found for it: how often it is."
+    return Table("Poisoned documents", ["attack", *systems], rows, note)
 
 
 def _run(result: Mapping[str, Any]) -> Table:
