@@ -216,7 +216,7 @@ def test_the_command_line_indexes_what_is_read_and_refuses_the_rest(
     monkeypatch.setattr("hybridret.dense.make_encoder", lambda *_, **__: tiny_encoder)
     rng = random.Random(f"4 {name}")
     codes = []
-    for number in range(16):
+    for number in range(60):
         (tmp_path / name).write_bytes(damaged(rng, LINES[name]))
         code, _, error = command(monkeypatch, "index", tmp_path / name, "-o", tmp_path / str(number))
         codes.append(code)
@@ -239,7 +239,7 @@ def test_the_command_line_measures_what_is_read_and_refuses_the_rest(
     HybridIndex.build(read_corpus(str(tmp_path)), tiny_encoder, path=tmp_path / "b")
     rng = random.Random(f"5 {name}")
     codes = []
-    for _ in range(20):
+    for _ in range(80):
         (tmp_path / name).write_bytes(damaged(rng, LINES[name]))
         code, out, error = command(monkeypatch, "evaluate", tmp_path / "b", tmp_path, "--json")
         codes.append(code)
