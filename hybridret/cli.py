@@ -106,7 +106,7 @@ def search(
     explain: Annotated[bool, typer.Option("--explain", help="Say why each hit is where it is.")] = False,
 ) -> None:
     """Search a bundle."""
-    from hybridret.display import facts_table, hits_table
+    from hybridret.display import explanation_table, hits_table
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
@@ -123,7 +123,7 @@ def search(
             entry["explanation"] = reason
         _print_json({"query": query, "hits": shown})
         return
-    _print_tables(hits_table(query, hits, documents), *(facts_table(reason["doc_id"], reason) for reason in reasons))
+    _print_tables(hits_table(query, hits, documents), *map(explanation_table, reasons))
 
 
 @app.command()
@@ -268,8 +268,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    known = {command.name for command in app.registered_commands}
     for command in entry_points(group="hybridret.commands"):
-        app.command(name=command.name)(command.load())
+        if command.name not in known:
+            app.command(name=command.name)(command.load())
     try:
         app()
     except HybridretError as error:

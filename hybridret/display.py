@@ -14,7 +14,7 @@ from rich.table import Table
 
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
 
-_SNIPPET = 70
+_SNIPPET, _N_TOKENS = 70, 8
 
 
 @contextmanager
@@ -53,6 +53,48 @@ def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document]) -
         snippet = " ".join(document.text.split())[:_SNIPPET]
         table.add_row(str(place), f"{hit.score:.3f}", escape(hit.doc_id), escape(snippet), *ranks)
     return table
+
+
+def explanation_table(reason: dict[str, Any]) -> Table:
+    """Why a document is where it is: what each retriever contributed, and what that is made of.
+
+    Args:
+        reason: From ``HybridIndex.explain``.
+    """
+    title = (
+        f"{reason['doc_id']}: rank {reason['rank']} of {reason['candidates']} candidates, score {reason['score']:.3f}"
+    )
+    if "log_odds" in reason:
+        title += f" (log-odds {reason['log_odds']:.2f}: the contributions"
+        title += f", {reason['agreement']:+.2f} for agreement, {reason['offset']:+.2f} offset)"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("", style="bold")
+    for heading in ("rank", "score", "contribution"):
+        table.add_column(heading, justify="right")
+    table.add_column("made of", overflow="fold")
+    for name, part in reason["retrievers"].items():
+        numbers = (str(part["rank"] or "-"), f"{part['score']:.3f}", f"{part.get('contribution', 0.0):+.3f}")
+        table.add_row(name, *numbers, escape("\n".join(_made_of(part))))
+    return table
+
+
+def _made_of(part: dict[str, Any]) -> Iterator[str]:
+    """What a retriever's score is made of, the most telling first."""
+    if part.get("evidence"):
+        yield "evidence: " + ", ".join(f"{name} {value:.3g}" for name, value in part["evidence"].items())
+    if "tokens" in part:
+        tokens = sorted(part["tokens"], key=lambda token: -abs(token["contribution"]))[:_N_TOKENS]
+        yield "tokens: " + ", ".join(f"{token['token']} {token['contribution']:+.3f}" for token in tokens)
+    if part.get("terms"):
+        yield "terms: " + ", ".join(f"{term} {weight:+.3f}" for term, weight in part["terms"].items())
+    shared = None
+    for level, step in enumerate(part.get("path", []), 1):
+        if "documents" in step and step["documents"] != shared:
+            shared = step["documents"]
+            told = f"{shared} document{'s' * (shared != 1)}: {', '.join(step['keyphrases'])}"
+            yield f"code {level}: {step['code']} (log p {step['log_prob']:.2f}), {told}"
+    if shared is not None:
+        yield "codes: " + " ".join(str(step["code"]) for step in part["path"])
 
 
 def side_by_side(query: str, answers: dict[str, list[Hit]]) -> Table:

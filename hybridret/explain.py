@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from hybridret.allowed import Allowed
 from hybridret.fusion import EVIDENCE, RULES, convex
 from hybridret.fusion.evidence import SOURCES
+from hybridret.fusion.rules import comb_mnz
 from hybridret.generation import Candidates, Generation
+from hybridret.meaning import code_meanings, token_contributions
 from hybridret.search import pooled_names
-from hybridret.types import Queries, ScoreArray
+from hybridret.types import Document, FloatArray, Queries, ScoreArray
 
 
 def explain(
@@ -22,6 +24,8 @@ def explain(
     allowed: Allowed | None,
     names: Sequence[str],
     weights: ScoreArray | None,
+    without: FloatArray,
+    documents: Callable[[Sequence[int]], Mapping[int, Document]],
 ) -> dict[str, Any]:
     """Explains one row's place in the answer to one query.
 
@@ -32,12 +36,15 @@ def explain(
         allowed: Rows that may be found; None: all.
         names: The retrievers that take part.
         weights: *Shape:* (n_retrievers,), float64, summing to 1, in the order of the names; None: the learned ranker.
+        without: *Shape:* (n_tokens, dimension), float32, of the query without each of its tokens in turn.
+        documents: Gives documents by key.
 
     Returns:
         What JSON can hold: the query, the document's id, its score and rank among the candidates, and per retriever
         its score, rank, and what it contributes. Under a rule the contributions sum to the score. Under the ranker they
         sum to ``log_odds``, the logit of the score, with ``agreement``, what both say together, and ``offset``. The
-        score is the retriever's own where only one takes part.
+        score is the retriever's own where only one takes part. Dense tells what each token of the query adds, bm25 what
+        each term does, docid what each code stands for.
     """
     text = queries.texts[0]
     runs = generation.runs(queries, generation.config.depth, allowed, names)
@@ -64,10 +71,15 @@ def explain(
         facts |= _by_ranker(generation, text, candidates, names, place, retrievers)
     else:
         _by_rule(generation, candidates, names, place, weights, retrievers)
+    if "dense" in retrievers:
+        retrievers["dense"]["tokens"] = token_contributions(generation, text, queries.vectors[0], without, row)
     if "bm25" in retrievers:
         retrievers["bm25"]["terms"] = generation.bm25.explain(text, row)
     if "docid" in retrievers and generation.docid is not None:
-        retrievers["docid"]["path"] = generation.docid.explain(queries.vectors[0], row)
+        path = generation.docid.explain(queries.vectors[0], row)
+        meanings = code_meanings(generation, row, allowed, documents)
+        told = [{**step, **meaning} for step, meaning in zip(path, meanings, strict=False)]
+        retrievers["docid"]["path"] = [*told, *path[len(told) :]]
     return facts
 
 
@@ -80,10 +92,12 @@ def _by_rule(
     retrievers: dict[str, dict[str, Any]],
 ) -> None:
     rule = RULES.get(generation.config.fusion, convex)
-    for position, name in enumerate(names):
-        alone = np.where(np.arange(len(weights)) == position, weights, 0.0)
-        contribution = float(rule(candidates.scores, candidates.ranks, alone)[place])
-        retrievers[name] |= {"weight": float(weights[position]), "contribution": contribution}
+    each = np.diag(weights)
+    alone = np.array([rule(candidates.scores, candidates.ranks, own)[place] for own in each])
+    if rule is comb_mnz and alone.any():
+        alone *= rule(candidates.scores, candidates.ranks, weights)[place] / alone.sum()
+    for name, weight, contribution in zip(names, weights.tolist(), alone.tolist(), strict=True):
+        retrievers[name] |= {"weight": weight, "contribution": contribution}
 
 
 def _by_ranker(

@@ -83,6 +83,9 @@ def _one_by_one(parts: Mapping[str, Callable[[], Any]]) -> list[tuple[str, Any, 
 
 
 def _at_once(parts: Mapping[str, Callable[[], Any]], seconds: float) -> list[tuple[str, Any, Exception | None]]:
+    late = TimeoutError("its time was over")
+    if seconds <= 0:
+        return [(name, None, late) for name in parts]
     ended: SimpleQueue[tuple[str, Any, Exception | None]] = SimpleQueue()
     for name, part in parts.items():
         Thread(target=lambda name=name, part=part: ended.put(_outcome(name, part)), daemon=True).start()
@@ -93,5 +96,4 @@ def _at_once(parts: Mapping[str, Callable[[], Any]], seconds: float) -> list[tup
         except Empty:
             break
         found[outcome[0]] = outcome
-    late = TimeoutError("its time was over")
     return [found.get(name, (name, None, late)) for name in parts]

@@ -20,11 +20,13 @@ from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.guard import ENCODING, Budget, ask
 from hybridret.info import describe
+from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows
 from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
+from hybridret.understanding import averaged, united
 
 _BATCH = 128
 _FREE_TRIES = 3
@@ -208,6 +210,7 @@ class HybridIndex:
         weights: Mapping[str, float] | None = None,
         diversity: float = 0.0,
         time_budget: float | None = None,
+        variants: Sequence[Sequence[str]] | None = None,
     ) -> list[list[Hit]]:
         """Answers queries, encoding them in one pass.
 
@@ -221,6 +224,7 @@ class HybridIndex:
             diversity: From 0, by score alone, to 1, by unlikeness to the hits before alone (maximal marginal
                 relevance, Carbonell and Goldstein, SIGIR 1998).
             time_budget: Seconds after which retrievers that have not answered are left out; None: they are waited for.
+            variants: Other wordings of each query: vectors are averaged, and words of theirs join the query's for bm25.
 
         Returns:
             Hits per query, best first; equal scores by document id. A retriever that failed is left out with a warning,
@@ -233,7 +237,7 @@ class HybridIndex:
         """
         return [
             [hit for _, hit in hits]
-            for hits in self._answer(queries, k, filter, retrievers, weights, diversity, time_budget)[0]
+            for hits in self._answer(queries, k, filter, retrievers, weights, diversity, time_budget, variants)[0]
         ]
 
     def retrieve(
@@ -245,10 +249,11 @@ class HybridIndex:
         weights: Mapping[str, float] | None = None,
         diversity: float = 0.0,
         time_budget: float | None = None,
+        variants: Sequence[Sequence[str]] | None = None,
     ) -> list[list[tuple[Hit, Document]]]:
         """Answers queries as ``search`` does, each hit with its document, all of one generation."""
         answers, documents = self._answer(
-            queries, k, filter, retrievers, weights, diversity, time_budget, with_documents=True
+            queries, k, filter, retrievers, weights, diversity, time_budget, variants, with_documents=True
         )
         return [[(hit, documents[key]) for key, hit in hits] for hits in answers]
 
@@ -271,7 +276,8 @@ class HybridIndex:
 
         Returns:
             The fused score and the rank among the candidates, and per retriever its score, rank, weight and share
-            of the fused score; for bm25 also what each term adds, for docid the docid with its log-probabilities.
+            of the fused score; for dense also what each token adds, for bm25 what each term adds, for docid the docid
+            with its log-probabilities and what each code stands for. Takes as long as encoding the query once a token.
 
         Raises:
             InputError: The query is blank, or the document is not in the index or outside the filter, which are told
@@ -284,9 +290,12 @@ class HybridIndex:
             raise InputError("the query is blank")
 
         encode = self._encoding([text], retrievers)
+        encode_shortened = self._encoding(without_each(text) if "dense" in retrievers else [], ["dense"])
 
         def explained() -> dict[str, Any]:
-            encoded = encode()
+            encoded, shortened = encode(), encode_shortened()
+            if encode() is not encoded:
+                raise StaleError("the bundle was replaced meanwhile; ask again")
             generation, store = self._changes.generation, self._changes.store
             allowed = self._filters.allowed(filter, generation, store)
             with store.snapshot() as number:
@@ -296,7 +305,8 @@ class HybridIndex:
             if not len(rows) or (allowed is not None and not allowed.mask[rows[0]]):
                 among = " that the filter matches" if filter else ""
                 raise InputError(f"no document {doc_id!r} in the index{among}")
-            return explain(generation, encoded, int(rows[0]), allowed, retrievers, weighing)
+            row = int(rows[0])
+            return explain(generation, encoded, row, allowed, retrievers, weighing, shortened.vectors, store.by_key)
 
         return self._settled(explained)
 
@@ -364,6 +374,7 @@ class HybridIndex:
         weights: Mapping[str, float] | None,
         diversity: float,
         time_budget: float | None,
+        variants: Sequence[Sequence[str]] | None,
         with_documents: bool = False,
     ) -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
         """Keys and hits per query, and where they are asked for the documents of the keys, all of one generation."""
@@ -378,7 +389,10 @@ class HybridIndex:
         if not present or not len(self):
             return [[] for _ in asked], {}
         texts = [asked[position] for position in present]
-        encode = self._encoding(texts, retrievers)
+        wordings = None if variants is None else _wordings(asked, variants, present)
+        if wordings is not None:
+            texts = [united(each, self._changes.generation.bm25.tokenizer) for each in wordings]
+        encode = self._encoding(texts, retrievers, wordings)
 
         def answered() -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
             encoded, failed = _encoded(encode, texts, retrievers, budget)
@@ -424,7 +438,9 @@ class HybridIndex:
         with self._changes.held():
             return attempt()
 
-    def _encoding(self, texts: list[str], retrievers: Sequence[str]) -> Callable[[], Queries]:
+    def _encoding(
+        self, texts: list[str], retrievers: Sequence[str], wordings: list[list[str]] | None = None
+    ) -> Callable[[], Queries]:
         """Gives what encodes texts for the newest generation: once for each bundle that takes another's place."""
         kept: list[tuple[DocumentStore, Queries]] = []
 
@@ -432,7 +448,7 @@ class HybridIndex:
             self.refresh()
             store = self._changes.store
             if not kept or kept[-1][0] is not store:
-                kept.append((store, self._encode(texts, retrievers)))
+                kept.append((store, self._encode(texts, retrievers, wordings)))
                 self.refresh()
             if self._changes.store is not store:
                 raise StaleError("the bundle was replaced meanwhile; ask again")
@@ -440,10 +456,13 @@ class HybridIndex:
 
         return encode
 
-    def _encode(self, texts: list[str], retrievers: Sequence[str]) -> Queries:
-        if set(retrievers) <= {"bm25"}:
+    def _encode(self, texts: list[str], retrievers: Sequence[str], wordings: list[list[str]] | None) -> Queries:
+        if set(retrievers) <= {"bm25"} or not texts:
             return Queries(texts, np.zeros((len(texts), 0), dtype=np.float32))
-        vectors = self.encoder.encode_queries(texts)
+        asked = texts if wordings is None else [wording for each in wordings for wording in each]
+        vectors = self.encoder.encode_queries(asked)
+        if wordings is not None:
+            vectors = averaged(vectors, [len(each) for each in wordings])
         width = self._changes.generation.dense.vectors.shape[1]
         if width and vectors.shape[1] != width:
             raise ModelError(f"the encoder gives {vectors.shape[1]} dimensions, the index has {width}: another model?")
@@ -460,6 +479,18 @@ def _encoded(
     (why,) = asked.failures.values()
     failed = {name: f"the encoder failed: {why}" for name in retrievers if name != "bm25"}
     return Queries(texts, np.zeros((len(texts), 0), dtype=np.float32)), failed
+
+
+def _wordings(asked: list[str], variants: Sequence[Sequence[str]], present: list[int]) -> list[list[str]]:
+    """Each present query with its other wordings, blank ones left out.
+
+    Raises:
+        InputError: There are not as many lists of wordings as queries, or one is no list of texts.
+    """
+    if len(variants) != len(asked) or any(isinstance(each, str) for each in variants):
+        raise InputError(f"variants must hold a list of wordings for each of the {len(asked)} queries")
+    cleaned = {at: [clean_text(wording, "a wording") for wording in variants[at]] for at in present}
+    return [[asked[at], *(wording for wording in cleaned[at] if wording.strip())] for at in present]
 
 
 def _listed(doc_ids: Iterable[str]) -> list[str]:

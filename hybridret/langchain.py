@@ -15,7 +15,7 @@ from langchain_core.indexing.base import DeleteResponse, DocumentIndex
 from langchain_core.retrievers import LangSmithRetrieverParams
 from langchain_core.runnables import RunnableConfig, run_in_executor
 from langchain_core.runnables.config import get_config_list
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hybridret.config import Config
 from hybridret.data.chunk import chunk_documents
@@ -23,13 +23,18 @@ from hybridret.data.clean import clean_documents
 from hybridret.dense import TransformerEncoder, make_encoder
 from hybridret.errors import InputError
 from hybridret.fusion import check_weights
+from hybridret.guard import Budget
 from hybridret.hybrid import HybridIndex
 from hybridret.reranking import check_reranker, reranked
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
+from hybridret.understanding import Understanding, Understood, covered, turns
 
 _ENCODER_SETTINGS = ("task", "query_prompt", "document_prompt")
 _PER_CALL = ("k", "filter", "weights", "min_score", "diversity", "time_budget")
+_UNDERSTANDING, _FIRST_STAGE = 0.5, 0.7
+"""Which share of a time budget may be over when queries are understood, and of what is left, when a reranker begins."""
+_LEAST_SECONDS = 1e-6
 
 
 class HybridRetriever(DocumentIndex):
@@ -58,12 +63,33 @@ class HybridRetriever(DocumentIndex):
     """Maximal marginal relevance: from 0, by score alone, to 1, by unlikeness to the documents before alone."""
 
     time_budget: float | None = Field(default=None, gt=0.0)
-    """Seconds after which retrievers that have not answered are left out of an answer."""
+    """Seconds after which retrievers, reranker or language model that have not answered are left out of an answer."""
 
     reranker: Any = Field(default=None, exclude=True, repr=False)
     """A second stage: a ``CrossEncoder``, a LangChain document compressor or a function of a query and texts."""
     rerank_top: int = Field(default=50, ge=1)
     """How many documents the second stage sees."""
+
+    split_queries: bool = False
+    """Whether a query that asks for several things is split, each part answered, and the answers merged."""
+    n_variants: int = Field(default=0, ge=0)
+    """How many other wordings of a query ``llm`` gives, to be averaged with it."""
+    llm: Any = Field(default=None, exclude=True, repr=False)
+    """A function of a prompt or a chat model: splits queries, words them otherwise, puts conversations into them."""
+
+    @field_validator("llm")
+    @classmethod
+    def _check_llm(cls, llm: Any) -> Any:
+        if llm is not None and not (callable(llm) or hasattr(llm, "invoke")):
+            raise InputError(
+                f"llm must be a function of a prompt or a LangChain chat model, not a {type(llm).__name__}"
+            )
+        return llm
+
+    @model_validator(mode="after")
+    def _check_understanding(self) -> HybridRetriever:
+        Understanding(self.split_queries, self.n_variants, self.llm)
+        return self
 
     @field_validator("reranker")
     @classmethod
@@ -327,22 +353,52 @@ class HybridRetriever(DocumentIndex):
             None, self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **kwargs
         )
 
-    def _answer(self, queries: Sequence[str], **kwargs: Any) -> list[list[LangChainDocument]]:
-        """Answers queries; keyword arguments stand in for the fields of their names."""
+    def _answer(
+        self, queries: Sequence[str], history: Sequence[Any] = (), **kwargs: Any
+    ) -> list[list[LangChainDocument]]:
+        """Answers queries; keyword arguments stand in for the fields of their names.
+
+        Args:
+            queries: What is asked.
+            history: The conversation before, oldest first; see ``hybridret.understanding.turns``.
+            **kwargs: See ``_PER_CALL``.
+        """
         kwargs.pop("verbose", None)
         if unknown := set(kwargs) - set(_PER_CALL):
-            raise InputError(f"unknown argument {sorted(unknown)[0]!r}; known are {', '.join(_PER_CALL)}")
+            known = ", ".join([*_PER_CALL, "history"])
+            raise InputError(f"unknown argument {sorted(unknown)[0]!r}; known are {known}")
         asked = {name: getattr(self, name) if kwargs.get(name) is None else kwargs[name] for name in _PER_CALL}
-        min_score, k = asked.pop("min_score"), asked["k"]
+        said = turns(history or ())
+        if not (self.split_queries or self.n_variants or said):
+            return self._first_and_second(queries, **asked)
+        understand, budget = Understanding(self.split_queries, self.n_variants, self.llm), Budget(asked["time_budget"])
+        understood = [understand(query, said, budget.left(_UNDERSTANDING)) for query in queries]
+        left = budget.left(1.0)
+        asked["time_budget"] = None if left is None else max(left, _LEAST_SECONDS)
+        variants = [each for one in understood for each in one.variants]
+        found = self._first_and_second(
+            [text for one in understood for text in one.queries], **asked, variants=variants if any(variants) else None
+        )
+        answers = iter(found)
+        return [_merged(one, [next(answers) for _ in one.queries], asked["k"]) for one in understood]
+
+    def _first_and_second(
+        self, queries: Sequence[str], *, k: int, min_score: float | None, **asked: Any
+    ) -> list[list[LangChainDocument]]:
+        """Answers queries as they are, by the retrievers and the reranker."""
+        wide, budget = k, Budget(asked["time_budget"])
         if self.reranker is not None:
-            asked["k"] = max(k, self.rerank_top)
+            wide, asked["time_budget"] = max(k, self.rerank_top), budget.left(_FIRST_STAGE)
         answers = [
             [_answered(document, hit) for hit, document in found if min_score is None or hit.score >= min_score]
-            for found in self.index.retrieve(queries, **asked)
+            for found in self.index.retrieve(queries, wide, **asked)
         ]
         if self.reranker is None:
             return answers
-        return [reranked(query, found, self.reranker, k) for query, found in zip(queries, answers, strict=True)]
+        return [
+            reranked(query, found, self.reranker, k, budget.left(1.0))
+            for query, found in zip(queries, answers, strict=True)
+        ]
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
@@ -361,6 +417,20 @@ def _answered(document: Document, hit: Hit) -> LangChainDocument:
     details |= {name: {"rank": None, "score": None, "failed": why} for name, why in hit.failed.items()}
     metadata = {**document.metadata, "score": hit.score, "hybridret": details}
     return LangChainDocument(id=document.doc_id, page_content=document.text, metadata=metadata)
+
+
+def _merged(understood: Understood, answers: list[list[LangChainDocument]], k: int) -> list[LangChainDocument]:
+    """The answers to what a query was understood as; each document says which parts of it found it."""
+    found_by: dict[str | None, list[str]] = {}
+    for query, found in zip(understood.queries, answers, strict=True):
+        for document in found:
+            found_by.setdefault(document.id, []).append(query)
+    facts: dict[str, Any] = {} if understood.failed is None else {"failed": understood.failed}
+    merged = []
+    for document in covered(answers, k, lambda found: found.id, lambda found: float(found.metadata["score"])):
+        details = {**document.metadata["hybridret"], "understanding": {"queries": found_by[document.id], **facts}}
+        merged.append(document.model_copy(update={"metadata": {**document.metadata, "hybridret": details}}))
+    return merged
 
 
 def _documents(documents: Iterable[LangChainDocument], ids: Sequence[str] | None = None) -> list[Document]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from langchain_core.documents import Document
 
-from hybridret.errors import InputError
+from hybridret.errors import HybridretError, InputError
+from hybridret.guard import Asked, ask
 
-_log = logging.getLogger(__name__)
-_NAME = "reranker"
+_NAME, _PART = "reranker", "the reranker"
 
 
 def check_reranker(reranker: Any) -> None:
@@ -30,7 +29,9 @@ def check_reranker(reranker: Any) -> None:
         )
 
 
-def reranked(query: str, documents: list[Document], reranker: Any, k: int) -> list[Document]:
+def reranked(
+    query: str, documents: list[Document], reranker: Any, k: int, seconds: float | None = None
+) -> list[Document]:
     """Puts documents in another order; in the one they have, and saying why, where that fails.
 
     Args:
@@ -40,25 +41,30 @@ def reranked(query: str, documents: list[Document], reranker: Any, k: int) -> li
             a LangChain compressor, which may leave documents out; or a function of the query and the texts that gives
             a score for each.
         k: How many to return.
+        seconds: How long that may take; None: as long as it does.
 
     Returns:
         The best ones. ``metadata["hybridret"]["reranker"]`` has rank and score, or ``failed``.
     """
     if not documents:
         return []
-    try:
+
+    def ordered() -> list[Document]:
         if hasattr(reranker, "compress_documents"):
             kept = list(reranker.compress_documents(documents, query))
             return [_told(document, {"rank": rank, "score": None}) for rank, document in enumerate(kept[:k], 1)]
         scores = _scores(reranker, query, [document.page_content for document in documents])
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        _log.warning("the reranker was left out of an answer: %s", why)
-        return [_told(document, {"rank": None, "score": None, "failed": why}) for document in documents[:k]]
-    order = np.argsort(-scores, kind="stable")[:k]
-    return [
-        _told(documents[at], {"rank": rank, "score": float(scores[at])}) for rank, at in enumerate(order.tolist(), 1)
-    ]
+        order = np.argsort(-scores, kind="stable")[:k].tolist()
+        return [_told(documents[at], {"rank": rank, "score": float(scores[at])}) for rank, at in enumerate(order, 1)]
+
+    try:
+        asked = ask({_PART: ordered}, seconds)
+    except HybridretError as error:
+        asked = Asked({}, {_PART: f"{type(error).__name__}: {error}"})
+    if _PART in asked.results:
+        return asked.results[_PART]
+    facts = {"rank": None, "score": None, "failed": asked.failures[_PART]}
+    return [_told(document, facts) for document in documents[:k]]
 
 
 def _scores(reranker: Any, query: str, texts: Sequence[str]) -> Any:

@@ -200,10 +200,6 @@ def _hits(
     return hits
 
 
-def _single(queries: Queries) -> list[Queries]:
-    return [Queries(queries.texts[at : at + 1], queries.vectors[at : at + 1]) for at in range(len(queries.texts))]
-
-
 def _details(names: Sequence[str], candidates: Candidates, place: int) -> dict[str, Detail]:
     scores, ranks = candidates.scores[:, place].tolist(), candidates.ranks[:, place].tolist()
     return {name: Detail(rank or None, score) for name, rank, score in zip(names, ranks, scores, strict=True)}

@@ -27,6 +27,17 @@ Progress = Callable[[str, int, int], None]
 """Called as work goes on with a label, the number of items done and their total."""
 
 
+class ChatModel(Protocol):
+    """What is used of a LangChain chat model."""
+
+    def invoke(self, input: str) -> object:
+        """Gives a message with ``content``."""
+
+
+Llm: TypeAlias = ChatModel | Callable[[str], str]
+"""A chat model, or a function of a prompt."""
+
+
 class Document(NamedTuple):
     """A document as the caller knows it.
 

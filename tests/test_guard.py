@@ -183,3 +183,29 @@ def test_a_budget_counts_down_from_its_making() -> None:
     assert left is not None
     assert 400 < left <= 500
     assert Budget(1e-9).left(1.0) == 0.0
+
+
+def test_an_empty_run_of_every_retriever_is_an_empty_answer(
+    index: HybridIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(asked: Any, *_: Any) -> list[Run]:
+        return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in asked.texts]
+
+    for name in RETRIEVERS:
+        monkeypatch.setattr(part(index, name), "search", nothing, raising=False)
+    assert index.search(queries()[:3], 5) == [[], [], []]
+    assert index.search(queries()[:1], 5, weights={"dense": 1, "docid": 1}, diversity=0.5) == [[]]
+    assert index.search(queries()[:1], 5, retrievers=["bm25"]) == [[]]
+
+
+@pytest.mark.parametrize("missing", ["dense", "bm25"])
+def test_where_a_part_of_the_ranker_is_missing_the_configured_weights_decide(
+    index: HybridIndex, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    index.fit()
+    names = [name for name in RETRIEVERS if name != missing]
+    by_rule = [index.search([query], 5, retrievers=names, weights=index.config.weights)[0] for query in queries()[:10]]
+    assert [index.search([query], 5, retrievers=names)[0] for query in queries()[:10]] == by_rule
+    monkeypatch.setattr(part(index, missing), "search", raising, raising=False)
+    for found, wanted in zip(index.search(queries()[:10], 5), by_rule, strict=True):
+        assert [hit._replace(failed={}) for hit in found] == [hit._replace(failed={}) for hit in wanted]

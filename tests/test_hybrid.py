@@ -19,6 +19,7 @@ from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder, TransformerEncoder
 from hybridret.errors import BundleError, InputError, ModelError
+from hybridret.fusion import RULES
 from hybridret.hybrid import HybridIndex
 from hybridret.types import RETRIEVERS, Document, Hit
 
@@ -326,7 +327,7 @@ def test_docids_once_given_stay_until_the_codebooks_are_fitted_again(
     assert len({tuple(docid) for docid in grown.values()}) == 60
 
 
-@pytest.mark.parametrize("rule", ["convex", "rrf"])
+@pytest.mark.parametrize("rule", RULES)
 def test_an_explanation_adds_up_to_the_score_that_search_gives(
     build: Callable[..., HybridIndex], documents: list[Document], queries: list[str], rule: str
 ) -> None:

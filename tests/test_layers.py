@@ -22,15 +22,15 @@ HEAVY = {
 
 LAYERS = [
     {"types", "errors"},
-    {"config", "ranking", "guard"},
-    {"allowed", "growth"},
+    {"config", "ranking", "guard", "splitting"},
+    {"allowed", "growth", "understanding"},
     {"models", "data", "store"},
     {"dense", "bm25", "docids", "decoding", "fusion"},
     {"generative"},
     {"generation"},
     {"filtering", "persistence"},
     {"changes", "check"},
-    {"search", "info", "fit"},
+    {"search", "info", "fit", "meaning"},
     {"explain"},
     {"hybrid"},
     {"reranking"},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -92,3 +94,22 @@ def test_what_cannot_rerank_is_refused(retriever: HybridRetriever) -> None:
 
 def test_nothing_found_is_nothing_reranked(retriever: HybridRetriever) -> None:
     assert HybridRetriever(index=retriever.index, reranker=shortest, filter={"no": 1}).invoke("cats") == []
+
+
+def test_a_hanging_reranker_leaves_the_first_stage_in_time(retriever: HybridRetriever) -> None:
+    released, budget = Event(), 2.0
+    slow = retriever.model_copy(update={"reranker": lambda query, texts: released.wait(), "time_budget": budget})
+    start = time.monotonic()
+    found = slow.batch(["fish", "birds"], k=3)
+    assert time.monotonic() - start < 1.2 * budget
+    released.set()
+    for query, documents in zip(["fish", "birds"], found, strict=True):
+        assert [document.id for document in documents] == [document.id for document in retriever.invoke(query, k=3)]
+        facts = documents[0].metadata["hybridret"]
+        assert facts["reranker"]["failed"] == "TimeoutError: its time was over"
+        assert not any("failed" in facts[name] for name in ("dense", "bm25", "docid"))
+
+
+def test_a_reranker_with_time_enough_does_as_ever(retriever: HybridRetriever) -> None:
+    second = retriever.model_copy(update={"reranker": shortest})
+    assert second.model_copy(update={"time_budget": 60.0}).invoke("fish") == second.invoke("fish")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from hybridret.docids.tokens import Tokenizer, tokenized
-from hybridret.types import Arrays, Document, FloatArray, IntArray
+from hybridret.types import Arrays, Document, FloatArray, IntArray, Llm
 
 N_PHRASES, MAX_TOKENS = 4, 32
 _LONGEST = 3
@@ -22,16 +22,6 @@ _PROMPT = (
     "Name at most {n} keyphrases of one to three words that tell this text from others, the most telling first, "
     "separated by commas and nothing else.\n\n{text}"
 )
-
-
-class ChatModel(Protocol):
-    """What is used of a LangChain chat model."""
-
-    def invoke(self, input: str) -> object:
-        """Gives a message with ``content``."""
-
-
-Llm: TypeAlias = ChatModel | Callable[[str], str]
 Phrase: TypeAlias = tuple[str, tuple[str, ...]]
 
 

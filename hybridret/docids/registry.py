@@ -10,13 +10,13 @@ import numpy as np
 from hybridret.docids import hierarchical
 from hybridret.docids.atomic import AtomicIds
 from hybridret.docids.hierarchical import HierarchicalKMeans
-from hybridret.docids.keyword import KeywordIds, Llm
+from hybridret.docids.keyword import KeywordIds
 from hybridret.docids.path import PathIds
 from hybridret.docids.rq import ResidualQuantizer
 from hybridret.docids.scheme import DocidScheme
 from hybridret.docids.tokens import Tokenizer
 from hybridret.errors import InputError
-from hybridret.types import Arrays, Document, FloatArray, Progress
+from hybridret.types import Arrays, Document, FloatArray, Llm, Progress
 
 SchemeName: TypeAlias = Literal["rq", "hierarchical", "atomic", "keyword", "path"]
 N_LEVELS, N_CODES = 16, 256

@@ -68,6 +68,21 @@ def standard(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreA
     return fused
 
 
+def logistic(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """Weighted sum of z-scores brought to (0, 1) by the logistic function, the form of Platt's calibration.
+
+    Its two parameters are the query's own mean and deviation: the learned ranker has fitted ones. Far scores count less
+    than in ``standard``, and one outlier does not press the others together as in ``convex``. A retriever that gives
+    all candidates one score adds half its weight to each. Arguments and shapes are those of ``convex``.
+    """
+    if not scores.shape[1]:
+        return np.zeros(0)
+    deviation = scores.std(axis=1, keepdims=True)
+    deviations = (scores - scores.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1.0)
+    fused: ScoreArray = weights @ (1.0 / (1.0 + np.exp(-deviations)))
+    return fused
+
+
 def by_rank(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
     """Weighted sum of ranks brought to [0, 1]: ``1 - (rank - 1) / n``; equal scores share the best of their ranks.
 
@@ -102,6 +117,7 @@ RULES: dict[str, Fuser] = {
     "convex": convex,
     "rrf": reciprocal_rank,
     "standard": standard,
+    "logistic": logistic,
     "rank": by_rank,
     "combmnz": comb_mnz,
 }
