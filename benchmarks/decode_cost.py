@@ -38,8 +38,8 @@ def main() -> None:
     found: dict[str, Any] = {}
     for name, vocabulary in VOCABULARIES.items():
         firsts = [vocabulary + level * N_CODES for level in range(N_LEVELS)]
-        allowed = _prefix_function(codes + np.array(firsts))
-        times = _decoding(_backbone(vocabulary), trie, allowed)
+        allowed = prefix_function(codes + np.array(firsts))
+        times = timed_decoding(make_backbone(vocabulary), trie, allowed)
         constraint = _constraint(trie, firsts, allowed)
         found[name] = {"vocabulary": vocabulary + N_LEVELS * N_CODES, **times, **constraint}
         found[name]["held"] = {
@@ -62,7 +62,7 @@ def main() -> None:
     )
 
 
-def _decoding(backbone: Seq2SeqBackbone, trie: Trie, allowed: Callable[..., list[int]]) -> dict[str, float]:
+def timed_decoding(backbone: Seq2SeqBackbone, trie: Trie, allowed: Callable[..., list[int]]) -> dict[str, float]:
     """Encoding, decoding, bookkeeping and generation; medians in milliseconds."""
     rng = np.random.default_rng(1)
     ties = np.arange(trie.n_leaves)
@@ -131,7 +131,7 @@ def _constraint(trie: Trie, firsts: list[int], allowed: Callable[..., list[int]]
     return result | {"dict/ours": result["dict_constraint_ms"] / result["constraint_ms"]}
 
 
-def _backbone(vocabulary: int) -> Seq2SeqBackbone:
+def make_backbone(vocabulary: int) -> Seq2SeqBackbone:
     """An encoder of MiniLM's size under one narrow decoder layer, random."""
     torch.manual_seed(0)
     words = [*_SPECIAL, *(f"w{at}" for at in range(vocabulary - len(_SPECIAL)))]
@@ -173,7 +173,7 @@ def _given(tables: Any) -> Callable[..., LogProbs]:
     return lambda level, tokens, _: tables[None, level, : tokens.shape[1]]
 
 
-def _prefix_function(docids: IntArray) -> Callable[..., list[int]]:
+def prefix_function(docids: IntArray) -> Callable[..., list[int]]:
     """``prefix_allowed_tokens_fn`` over nested dicts, as it is usually written."""
     root: dict[int, Any] = {}
     for docid in docids.tolist():

@@ -268,8 +268,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    known = {command.name for command in app.registered_commands}
     for command in entry_points(group="hybridret.commands"):
-        app.command(name=command.name)(command.load())
+        if command.name not in known:
+            app.command(name=command.name)(command.load())
     try:
         app()
     except HybridretError as error:

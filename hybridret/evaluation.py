@@ -52,20 +52,23 @@ def evaluate_queries(
     }
 
 
-def measure_run(run: dict[str, dict[str, float]], dataset: Dataset) -> dict[str, dict[str, float]]:
+def measure_run(
+    run: dict[str, dict[str, float]], dataset: Dataset, measures: Sequence[str] = MEASURES
+) -> dict[str, dict[str, float]]:
     """Measures a run with ir-measures.
 
     Args:
         run: Score by query id and document id.
         dataset: Queries and judgements.
+        measures: Names of ir-measures, with ``Recall`` for its ``R``.
 
     Returns:
         By measure and query id; a query without hits measures 0.
     """
     import ir_measures
 
-    parsed = {ir_measures.parse_measure(name.replace("Recall", "R")): name for name in MEASURES}
-    values = {name: dict.fromkeys(dataset.queries, 0.0) for name in MEASURES}
+    parsed = {ir_measures.parse_measure(name.replace("Recall", "R")): name for name in measures}
+    values = {name: dict.fromkeys(dataset.queries, 0.0) for name in measures}
     for metric in ir_measures.iter_calc(list(parsed), dataset.qrels, run):
         values[parsed[metric.measure]][metric.query_id] = metric.value
     return values

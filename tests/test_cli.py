@@ -524,3 +524,14 @@ def test_demo_prints_one_json_document_in_which_the_hybrid_keeps_up_with_the_bes
     assert scores["hybrid"] > 0.3
     for label in ("encoding", "docid codebooks", "bm25 postings", "asking hybrid"):
         assert label in done.stderr
+
+
+def test_other_packages_commands_are_added_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hybridret import cli
+
+    monkeypatch.setattr("sys.argv", ["hybridret", "--version-that-is-none"])
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            cli.main()
+    names = [command.name for command in cli.app.registered_commands if command.name]
+    assert names.count("finetune") == 1

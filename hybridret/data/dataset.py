@@ -80,6 +80,8 @@ def _beir(folder: Path, split: str) -> tuple[dict[str, str], Qrels]:
         query, text = record.get("_id"), record.get("text")
         if not isinstance(query, str) or not isinstance(text, str):
             raise CorpusError(f"{folder / 'queries.jsonl'}:{number}: _id and text must be strings")
+        if query in queries:
+            raise CorpusError(f"{folder / 'queries.jsonl'}:{number}: query {query!r} is there twice")
         queries[query] = text
     if missing := [query for query in qrels if query not in queries]:
         place = f"{judgements}:{lines[missing[0]]}"

@@ -12,7 +12,7 @@ from hybridret.fusion.evidence import EVIDENCE, SOURCES, Spread
 from hybridret.types import ScoreArray
 
 PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4)
-"""Weights fitted to the train and dev questions of six collections by ``benchmarks/fusion_prior.py``."""
+"""Weights fitted to the train and dev questions of six collections, by ``_prior`` of ``benchmarks/fusion.py``."""
 PRIOR_SLOPE, PRIOR_OFFSET = 0.26, -4.1
 _SINGLES = {"dense": "cosine", "bm25": "bm25_share"}
 

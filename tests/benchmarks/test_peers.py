@@ -1,0 +1,95 @@
+"""Peers: what they answer against a slow oracle, and what is said of one that cannot run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import peers
+from benchmarks.collection import Collection
+from benchmarks.peers import NOT_RUN, PEERS, Peer, generation, measured_peer
+from benchmarks.subject import Subject
+from hybridret.config import Config
+from hybridret.dense import EmbeddingsEncoder
+from hybridret.errors import MissingExtraError
+from hybridret.hybrid import HybridIndex
+from hybridret.types import Document
+
+
+@pytest.fixture
+def subject(collection: Collection, embeddings: Any, tmp_path: Path) -> Subject:
+    index = HybridIndex.build(collection.documents, EmbeddingsEncoder(embeddings), Config(docid_levels=3))
+    return Subject(collection, index, tmp_path)
+
+
+def test_rank_bm25_gives_what_bm25_gives(subject: Subject) -> None:
+    texts = list(subject.collection.dataset.queries.values())
+    answers = peers.rank_bm25(subject).search(texts, 8)
+    for text, answer in zip(texts, answers, strict=True):
+        ours = {hit.doc_id: hit.score for hit in subject.index.search([text], 8, retrievers=["bm25"])[0]}
+        assert answer == pytest.approx(ours)
+
+
+def test_semantic_search_gives_what_dense_gives(subject: Subject) -> None:
+    subject.index.delete(["dog"])
+    (answer,) = peers.semantic_search(subject).search(["who makes honey"], 7)
+    ours = {hit.doc_id: hit.score for hit in subject.index.search(["who makes honey"], 7, retrievers=["dense"])[0]}
+    assert answer == pytest.approx(ours, abs=1e-6)
+    assert "dog" not in answer
+
+
+def test_bm25s_finds_the_word(subject: Subject) -> None:
+    pytest.importorskip("bm25s")
+    one, none = peers.bm25s(subject).search(["who purrs", "zebra"], 100)
+    assert next(iter(one)) == "cat"
+    assert len(one) == 8
+    assert set(none.values()) == {0.0}
+
+
+def test_every_peer_is_measured_or_says_why_not(subject: Subject) -> None:
+    for name, make in PEERS.items():
+        found = measured_peer(make, subject, 2)
+        if NOT_RUN in found:
+            assert "pip install" in found[NOT_RUN], name
+            continue
+        assert found["version"]
+        assert set(found["run"]) == set(subject.collection.dataset.queries)
+        assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
+
+
+def test_a_peer_that_is_missing_or_fails_is_not_run(subject: Subject) -> None:
+    def missing(_: Subject) -> Peer:
+        raise MissingExtraError("x is not installed; run: pip install 'hybridret[peers]'")
+
+    def failing(_: Subject) -> Peer:
+        return Peer("1", lambda texts, k: [{}[text] for text in texts])
+
+    told = measured_peer(missing, subject, 2)
+    assert told == {NOT_RUN: "MissingExtraError: x is not installed; run: pip install 'hybridret[peers]'"}
+    assert set(measured_peer(failing, subject, 2)) == {NOT_RUN}
+
+
+def test_generation_is_timed_over_the_collection_s_own_docids(
+    collection: Collection, embeddings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [Document(f"d{at}", f"word{at} and word{at * 7}", {}) for at in range(60)]
+    index = HybridIndex.build(documents, EmbeddingsEncoder(embeddings), Config(docid_levels=9, docid_codes=15))
+    codes = index._changes.generation.docid.codes
+    seen: list[Any] = []
+
+    def timed(model: Any, trie: Any, allowed: Any) -> dict[str, float]:
+        seen.extend([trie, allowed])
+        return {"generate/ours": 3.0}
+
+    monkeypatch.setattr(peers, "timed_decoding", timed)
+    monkeypatch.setattr(peers, "make_backbone", lambda vocabulary: None)
+    found = generation(Subject(collection, index, tmp_path))
+    assert found["generate/ours"] == 3.0
+    assert found["docids"] == seen[0].n_leaves == len(np.unique(codes[:, :8], axis=0))
+
+
+def test_generation_says_what_it_needs(subject: Subject) -> None:
+    assert "at least 8 levels" in generation(subject)[NOT_RUN]
