@@ -54,6 +54,12 @@ class RememberingEncoder:
             self._places[text] = len(self._vectors)
             self._vectors.append(vector)
 
+    def with_queries_of(self, encoder: Encoder) -> RememberingEncoder:
+        """Another encoder with the document vectors that this one knows: one whose documents have the same vectors."""
+        other = RememberingEncoder(encoder)
+        other._places, other._vectors = self._places, self._vectors
+        return other
+
     def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:
         """Counts the tokens of each text that the window cuts off. *Shape:* (n_texts,), int64."""
         return self.encoder.count_cut_tokens(texts)

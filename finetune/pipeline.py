@@ -46,8 +46,8 @@ def finetune(
         progress: Told how far the work is.
 
     Returns:
-        The report, as JSON can hold it: ``documents``, ``questions``, ``stages``, ``decision``, ``gain``, ``notes``,
-        ``bundle``, ``work`` and ``seconds``.
+        The report, as JSON can hold it: ``documents``, ``questions``, ``stages``, ``decision``, ``gain``, ``docid``,
+        ``notes``, ``bundle``, ``work`` and ``seconds``.
 
     Raises:
         InputError: Documents, questions or settings are at fault.
@@ -73,6 +73,7 @@ def finetune(
         "labels": run.labels,
         "dense": run.dense,
         "gate": run.gate,
+        "docid": run.docid,
         "index": run.index(output),
     }
     finished = {name: stage for name, stage in stages.items() if stage is not None}
@@ -99,6 +100,7 @@ def _report(stages: dict[str, Stage], output: Path, work: Path, seconds: float) 
             }
             for measure in old
         },
+        "docid": stages["docid"].facts if "docid" in stages else None,
         "notes": stages["dense"].facts["notes"],
         "cleaning": stages["clean"].facts["counts"],
         "steps": stages["dense"].facts["steps"],

@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from finetune.cleaning.config import CleanConfig
 from finetune.dense.config import DenseConfig
 from finetune.gate.config import GateConfig
+from finetune.generative.config import DocidConfig
 from finetune.negatives.config import NegativesConfig
 from finetune.pretraining.config import PretrainConfig
 from finetune.queries.config import QueriesConfig
@@ -33,6 +34,7 @@ class Recipe:
         labels: Who gives soft labels.
         dense: How the bi-encoder is trained.
         gate: When the new model is good enough.
+        docid: How the docid retriever is trained.
         minutes: Time for the whole run; training takes what the other stages leave.
         seed: Seed of everything random.
     """
@@ -44,6 +46,7 @@ class Recipe:
     labels: LabelsConfig = field(default_factory=LabelsConfig)
     dense: DenseConfig = field(default_factory=DenseConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+    docid: DocidConfig = field(default_factory=DocidConfig)
     minutes: float = 10.0
     seed: int = 0
 

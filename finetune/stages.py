@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hybridret.models import load_model
 
 LOG, DECISION = "log.json", "decision.json"
 _NARROWED = 10
+_DOCID_SHARE = 0.5
 
 
 class Run(Preparation):
@@ -49,7 +50,7 @@ class Run(Preparation):
                 config,
                 folder,
                 prompts=prompts,
-                seconds=self.seconds_left(),
+                seconds=self.seconds_left() * (1 - self.docid_share),
                 seed=self.recipe.seed,
                 negatives=denoised(negatives, labels, self.split.train, self.recipe.negatives.denoise),
                 teacher=labels,
@@ -116,6 +117,46 @@ class Run(Preparation):
             return self.trained
         return RememberingEncoder(self.loaded(load_model(str(self.gate.folder / MODEL))).encoder)
 
+    @cached_property
+    def docid_share(self) -> float:
+        """The share of the training time that docids get."""
+        given = self.recipe.docid.share
+        if given is not None:
+            return given
+        return _DOCID_SHARE if self.questions.facts["kind"] == "labelled" else 0.0
+
+    @cached_property
+    def docid(self) -> Stage | None:
+        """Leaves codebooks, code tables and the query encoder, and whether they are shipped; None: not trained."""
+        if not self.docid_share:
+            return None
+
+        def make(folder: Path) -> dict[str, Any]:
+            from finetune.generative.stage import train_and_decide
+
+            seconds = self.dense.seconds * self.docid_share / (1 - self.docid_share)
+            return train_and_decide(self, folder, seconds)
+
+        inputs = {
+            "config": asdict(self.recipe.docid),
+            "gate_config": asdict(self.recipe.gate),
+            "share": self.docid_share,
+            "seed": self.recipe.seed,
+            "minutes": None if self.recipe.docid.max_steps else self.recipe.minutes,
+            "questions": self.questions.files,
+            "documents": self.clean.files[DOCUMENTS],
+            "base": identity(self.base),
+            "gate": self.gate.files,
+            "dense": self.dense.files,
+        }
+        return self.work.run("docid", inputs, make, keep_started=True)
+
+    def shipped_copy(self) -> Loaded:
+        """The model that the gate lets pass, loaded again, to be changed in place."""
+        ratio = self.gate.facts["decision"]["ratio"]
+        places = {0.0: self.model_name, 1.0: str(self.dense.folder / MODEL)}
+        return self.loaded(load_model(places.get(ratio, str(self.gate.folder / MODEL))))
+
     def index(self, output: Path) -> Stage:
         """Builds the bundle: all documents as given, encoded by the shipped model, codebooks and fusion fitted anew."""
         from hybridret.config import Config
@@ -123,8 +164,14 @@ class Run(Preparation):
         from hybridret.store.bundle import DATABASE
 
         def make(folder: Path) -> dict[str, Any]:
-            config = Config(language=self.language, seed=self.recipe.seed)
-            built = HybridIndex.build(self.documents, self.shipped, config, output, self.progress)
+            config, encoder, docid = Config(language=self.language, seed=self.recipe.seed), self.shipped, None
+            if self.docid is not None and self.docid.facts["decision"]["shipped"]:
+                from finetune.generative.stage import load_trained
+
+                encoder, docid = load_trained(self, self.docid.folder)
+                levels, codes = self.recipe.docid.levels, self.recipe.docid.codes
+                config = replace(config, docid_levels=levels, docid_codes=codes)
+            built = HybridIndex.build(self.documents, encoder, config, output, self.progress, docid=docid)
             built.fit(self._held_out_labels(), self.progress)
             return {"info": built.info()}
 
@@ -132,6 +179,7 @@ class Run(Preparation):
             "given": self.clean.facts["given"],
             "gate": self.gate.files,
             "dense": self.dense.files,
+            "docid": None if self.docid is None else self.docid.files,
             "questions": self.questions.files[HELD_OUT],
             "language": self.language,
             "seed": self.recipe.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -18,6 +19,7 @@ from hybridret.filtering import FilterCache, StaleError
 from hybridret.fit import fit_ranker, labelled_questions
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
+from hybridret.generative import DocidRetriever
 from hybridret.guard import ENCODING, Budget, ask
 from hybridret.info import describe
 from hybridret.meaning import without_each
@@ -59,6 +61,7 @@ class HybridIndex:
         path: Path | None = None,
         progress: Progress | None = None,
         fit: bool = False,
+        docid: DocidRetriever | None = None,
     ) -> HybridIndex:
         """Indexes documents.
 
@@ -69,6 +72,8 @@ class HybridIndex:
             path: Where the bundle shall lie, replacing one that lies there; None: in memory.
             progress: Told how far the work is.
             fit: Whether the fusion is fitted to them; see ``fit``.
+            docid: A trained docid retriever without documents, whose codebooks code these; None: an untrained one is
+                fitted to them.
 
         Returns:
             The index; with a path, the bundle opened in place.
@@ -79,7 +84,8 @@ class HybridIndex:
         """
         if path is not None:
             check_target(path)
-        index = cls(Changes.in_memory(Generation.empty(config or Config()), encoder.name), lambda: encoder)
+        start = dataclasses.replace(Generation.empty(config or Config()), docid=docid)
+        index = cls(Changes.in_memory(start, encoder.name), lambda: encoder)
         index.add(documents, progress=progress)
         if fit:
             index.fit(progress=progress)

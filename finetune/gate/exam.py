@@ -10,7 +10,7 @@ import numpy as np
 from finetune.negatives.pool import nearest
 from hybridret.data.dataset import Dataset, Qrels
 from hybridret.evaluation import measure_run
-from hybridret.types import Document, Encoder, Progress, ScoreArray
+from hybridret.types import Document, Encoder, Progress, Run, ScoreArray
 
 MEASURES = ("nDCG@10", "Recall@10")
 _DEPTH = 100
@@ -45,9 +45,14 @@ def measure(encoder: Encoder, exam: Exam, progress: Progress | None = None) -> d
     """
     documents = encoder.encode_documents([document.text for document in exam.documents], progress)
     queries = encoder.encode_queries(list(exam.queries.values()))
+    return graded(exam, nearest(queries, documents, _DEPTH))
+
+
+def graded(exam: Exam, runs: Sequence[Run]) -> dict[str, ScoreArray]:
+    """Measures answers to an exam's questions, in its order; see ``measure``."""
     run = {
-        query: {exam.documents[row].doc_id: float(score) for row, score in zip(*found, strict=True)}
-        for query, found in zip(exam.queries, nearest(queries, documents, _DEPTH), strict=True)
+        query: {exam.documents[row].doc_id: float(score) for row, score in zip(found.rows, found.scores, strict=True)}
+        for query, found in zip(exam.queries, runs, strict=True)
     }
     values = measure_run(run, Dataset(dict(exam.queries), exam.qrels, 0))
     return {name: np.array([values[name][query] for query in exam.queries]) for name in MEASURES}

@@ -57,6 +57,7 @@ def domain(tmp_path: Path) -> Domain:
             "learning_rate": 1e-3,
         },
         "gate": {"general_drop": None, "ratios": [0.5]},
+        "docid": {"share": 0.0},
     }
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(settings))

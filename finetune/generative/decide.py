@@ -1,0 +1,97 @@
+"""Whether a trained query encoder and decoder are better than what was there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from finetune.gate import Exam, GateConfig, measure
+from finetune.gate.decide import DECIDING, Values, trial
+from finetune.gate.exam import graded
+from hybridret.docids import ResidualQuantizer
+from hybridret.generative import CodeDecoder
+from hybridret.ranking import top_k
+from hybridret.types import Encoder, FloatArray, Progress
+
+_TRIED = 2
+
+
+class Pair:
+    """Queries through one encoder, documents through another.
+
+    Args:
+        queries: Encodes queries.
+        documents: Encodes documents.
+    """
+
+    def __init__(self, queries: Encoder, documents: Encoder) -> None:
+        self.encode_queries, self.encode_documents = queries.encode_queries, documents.encode_documents
+
+
+def measure_docids(
+    vectors: FloatArray, queries: FloatArray, quantizer: ResidualQuantizer, decoder: CodeDecoder, exam: Exam
+) -> Values:
+    """Measures docids alone, all documents' being scored.
+
+    Args:
+        vectors: *Shape:* (n_documents, dimension), float32, of the exam's documents.
+        queries: *Shape:* (n_questions, dimension), float32, of its questions.
+        quantizer: Gives the documents their codes.
+        decoder: Scores them.
+        exam: The questions.
+
+    Returns:
+        By measure the value of each question. *Shape:* (n_questions,), float64.
+    """
+    codes, ties = quantizer.encode(vectors), np.arange(len(vectors))
+    runs = [top_k(decoder.score(decoder.log_probs(query[None])[0], codes), 100, ties) for query in queries]
+    return graded(exam, runs)
+
+
+def decide_docids(
+    base: Encoder,
+    trained: Encoder,
+    quantizer: ResidualQuantizer,
+    decoder: CodeDecoder,
+    exam: Exam,
+    general: Exam | None,
+    config: GateConfig,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compares dense and docids before and after training, on held-out questions.
+
+    The trained query encoder serves both, so both count: it is shipped where one of the two is better by a paired
+    t-test (p times two, Bonferroni) and the mean of neither falls, and general questions are not forgotten.
+
+    Args:
+        base: Encoder of documents, and of queries before training.
+        trained: Encoder of queries after training.
+        quantizer: The codebooks.
+        decoder: The trained decoder.
+        exam: Held-out questions.
+        general: General questions; None: they are not asked.
+        config: What is asked for.
+        progress: Told how far encoding is.
+
+    Returns:
+        ``shipped``, and the trials of ``dense`` and ``docid`` as JSON can hold them.
+    """
+    vectors = base.encode_documents([document.text for document in exam.documents], progress)
+    texts = list(exam.queries.values())
+    before, after = base.encode_queries(texts), trained.encode_queries(texts)
+    pair: Any = Pair(trained, base)
+    old_general = None if general is None else measure(base, general)
+    new_general = None if general is None else measure(pair, general)
+    dense = trial(1.0, measure(base, exam), measure(pair, exam), old_general, new_general, _TRIED, config)
+    untrained = measure_docids(vectors, before, quantizer, CodeDecoder(quantizer.codebooks), exam)
+    values = measure_docids(vectors, after, quantizer, decoder, exam)
+    docid = trial(1.0, untrained, values, old_general, new_general, _TRIED, config)
+    trials: Sequence[Any] = (dense, docid)
+    kept = all(each.new[DECIDING] >= each.old[DECIDING] for each in trials)
+    return {
+        "shipped": kept and any(each.passed for each in trials),
+        "dense": dense._asdict(),
+        "docid": docid._asdict(),
+    }

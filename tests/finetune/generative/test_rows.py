@@ -1,0 +1,72 @@
+"""What docid training learns from, and in which order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from finetune.generative.config import DocidConfig
+from finetune.generative.rows import planned, question_rows, sentence_rows
+from finetune.types import Question
+from hybridret.errors import InputError
+from hybridret.types import Document
+
+DOCUMENTS = [
+    Document("a", "Pumps The red pump is loud. It stops at night!\nToo short", {"title": "Pumps of the plant"}),
+    Document("b", "tiny", {}),
+]
+
+
+def test_questions_keep_the_documents_that_are_there() -> None:
+    questions = [Question("q", "who?", ("b", "gone", "a")), Question("r", "what?", ("gone",))]
+    (row,) = question_rows(questions, DOCUMENTS)
+    assert row.text == "who?"
+    assert row.documents.tolist() == [0, 1]
+
+
+def test_documents_are_told_by_title_and_sentences() -> None:
+    rows = [(row.text, row.documents.tolist()) for row in sentence_rows(DOCUMENTS)]
+    assert rows == [
+        ("Pumps of the plant", [0]),
+        ("Pumps The red pump is loud.", [0]),
+        ("It stops at night!", [0]),
+        ("tiny", [1]),
+    ]
+
+
+@pytest.mark.parametrize("is_interleaved", [True, False])
+def test_a_plan_has_every_row_as_often_as_any_other(is_interleaved: bool) -> None:
+    config = DocidConfig(batch_size=8, sentences=0.25, interleaved=is_interleaved)
+    plan = planned(n_questions=12, n_sentences=4, steps=10, config=config, seed=3)
+    assert plan.shape == (10, 8)
+    counts = np.bincount(plan.ravel(), minlength=16)
+    assert counts[:12].tolist() == [5] * 12
+    assert counts[12:].tolist() == [5] * 4
+    is_sentence = plan >= 12
+    if is_interleaved:
+        assert is_sentence.sum(axis=1).tolist() == [2] * 10
+    else:
+        assert is_sentence.ravel().tolist() == [True] * 20 + [False] * 60
+    np.testing.assert_array_equal(plan, planned(12, 4, 10, config, seed=3))
+    assert not np.array_equal(plan, planned(12, 4, 10, config, seed=4))
+
+
+def test_without_questions_there_is_no_plan() -> None:
+    with pytest.raises(InputError, match="no question to learn from"):
+        planned(0, 5, 3, DocidConfig(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"levels": 0}, "docid.levels"),
+        ({"batch_size": 1}, "docid.batch_size"),
+        ({"temperature": 0.0}, "docid.temperature"),
+        ({"share": 1.0}, "docid.share"),
+        ({"max_steps": -1}, "docid.max_steps"),
+        ({"precision": "int8"}, "docid.precision"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(settings: dict[str, float], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        DocidConfig(**settings)

@@ -1,0 +1,72 @@
+"""The stage that trains docids, from the command's recipe to a bundle that grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune import Recipe, finetune
+from finetune.formats import read_questions
+from finetune.recipe import changed
+from hybridret import HybridRetriever
+from hybridret.data.readers import read_corpus
+from hybridret.hybrid import HybridIndex
+from hybridret.types import Document
+
+DOCID = {
+    "share": 0.5,
+    "max_steps": 60,
+    "levels": 3,
+    "codes": 16,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "precision": "fp32",
+}
+
+
+def run(domain: Any, model: Path, output: Path, resume: bool = False, **docid: Any) -> dict[str, Any]:
+    documents = read_corpus(str(domain.folder))
+    settings = {
+        **domain.settings,
+        "gate": {**domain.settings["gate"], "significance": 1.0, "at_least": 10, "at_most": 20},
+        "docid": {**DOCID, **docid},
+    }
+    report = finetune(
+        documents,
+        output,
+        questions=read_questions(domain.folder, documents=documents).questions,
+        model=str(model),
+        recipe=changed(Recipe(), settings, "here"),
+        resume=resume,
+    )
+    return dict(report)
+
+
+def test_a_bundle_has_what_was_trained(domain: Any, tiny_model: Path, tmp_path: Path) -> None:
+    report = run(domain, tiny_model, tmp_path / "b")
+    decision = report["docid"]["decision"]
+    assert decision["docid"]["new"]["nDCG@10"] > decision["docid"]["old"]["nDCG@10"]
+    assert decision["shipped"]
+    index = HybridIndex.open(tmp_path / "b")
+    assert index.info()["docid"]["trained"]
+    assert index.config.docid_levels == 3
+    assert index.search(["where is the lamp of hall 0"], retrievers=("docid",))[0]
+    index.add([Document("new", "the violet ship stands in hall 99", {})])
+    assert "new" in {hit.doc_id for hit in index.search(["violet ship"], k=41, retrievers=("docid",))[0]}
+    assert HybridRetriever.load(tmp_path / "b").invoke("where is the road of hall 1")
+
+    again = run(domain, tiny_model, tmp_path / "b", resume=True)
+    assert again["stages"]["docid"]["skipped"]
+    assert again["stages"]["index"]["skipped"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_what_is_no_better_is_not_shipped(domain: Any, tiny_model: Path, tmp_path: Path, share: float) -> None:
+    report = run(domain, tiny_model, tmp_path / "b", share=share, max_steps=1, learning_rate=0.5)
+    if share:
+        assert not report["docid"]["decision"]["shipped"]
+    else:
+        assert report["docid"] is None
+    assert not HybridIndex.open(tmp_path / "b").info()["docid"]["trained"]

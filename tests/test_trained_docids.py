@@ -1,0 +1,164 @@
+"""A trained docid decoder in an index: kept by every change, on disk and in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybridret.check import check_bundle
+from hybridret.config import Config
+from hybridret.dense import TransformerEncoder
+from hybridret.docids import ResidualQuantizer
+from hybridret.errors import BundleError, ModelError
+from hybridret.generative import CodeDecoder, DocidRetriever
+from hybridret.hybrid import HybridIndex
+from hybridret.models import load_model
+from hybridret.types import Document, Hit
+
+LEVELS, CODES = 2, 4
+
+
+@pytest.fixture
+def documents(animals: dict[str, str]) -> list[Document]:
+    return [Document(name, text, {}) for name, text in animals.items()]
+
+
+@pytest.fixture
+def trained(documents: list[Document], tiny_encoder: TransformerEncoder) -> DocidRetriever:
+    """Codebooks of the animals, and a decoder that is far from them."""
+    vectors = tiny_encoder.encode_documents([document.text for document in documents])
+    quantizer = ResidualQuantizer.fit(vectors, LEVELS, CODES, seed=0)
+    tables = np.random.default_rng(1).normal(size=quantizer.codebooks.shape).astype(np.float32)
+    return DocidRetriever(quantizer, trained=CodeDecoder(tables, np.array([2.0, 3.0], dtype=np.float32)))
+
+
+@pytest.fixture
+def build(
+    documents: list[Document], trained: DocidRetriever, tiny_encoder: TransformerEncoder
+) -> Callable[..., HybridIndex]:
+    def make(path: Path | None = None) -> HybridIndex:
+        config = Config(docid_levels=LEVELS, docid_codes=CODES)
+        return HybridIndex.build(documents, tiny_encoder, config, path, docid=trained)
+
+    return make
+
+
+def answers(index: HybridIndex) -> list[Hit]:
+    return index.search(["who sleeps all day"], 20, retrievers=("docid",))[0]
+
+
+def test_scores_are_those_of_the_trained_tables(
+    build: Callable[..., HybridIndex],
+    trained: DocidRetriever,
+    tiny_encoder: TransformerEncoder,
+    animals: dict[str, str],
+) -> None:
+    query = tiny_encoder.encode_queries(["who sleeps all day"])
+    codes = trained.quantizer.encode(tiny_encoder.encode_documents(list(animals.values())))
+    expected = dict(zip(animals, trained.decoder.score(trained.decoder.log_probs(query)[0], codes), strict=True))
+    found = {hit.doc_id: hit.score for hit in answers(build())}
+    assert found == pytest.approx(expected)
+
+
+def test_a_bundle_keeps_the_decoder_through_changes(
+    build: Callable[..., HybridIndex], trained: DocidRetriever, tmp_path: Path
+) -> None:
+    index, other = build(tmp_path / "b"), build()
+    reader = HybridIndex.open(tmp_path / "b")
+    assert answers(reader) == answers(other)
+    more = [Document(f"new{at}", f"a new animal with {at} legs", {}) for at in range(30)]
+    for each in (index, other):
+        each.add(more)
+        each.delete(["cat", "new3"])
+    assert answers(reader) == answers(index) == answers(other)
+    for each in (index, other):
+        each.compact()
+    assert answers(reader) == answers(HybridIndex.open(tmp_path / "b")) == answers(other)
+    facts = index.info()["docid"]
+    assert (facts["trained"], facts["levels"], facts["codes"]) == (True, LEVELS, CODES)
+    assert {"decoder", "codebooks"} <= set(index.info()["bytes_per_document"])
+    assert "decoder" in other.info()["bytes_per_document"]
+    assert check_bundle(tmp_path / "b").faults == []
+
+
+def test_a_damaged_decoder_is_found(build: Callable[..., HybridIndex], tmp_path: Path) -> None:
+    build(tmp_path / "b")
+    (file,) = (tmp_path / "b").glob("decoder.*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BundleError, match="decoder"):
+        HybridIndex.open(tmp_path / "b")
+    assert [fault.part for fault in check_bundle(tmp_path / "b").faults] == ["decoder"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "scales"),
+    [
+        (np.zeros((2, 4, 3)), np.ones(3)),
+        (np.full((2, 4, 3), np.nan), np.ones(2)),
+        (np.zeros((2, 4, 3)), np.array([1.0, np.inf])),
+        (np.zeros((2, 4)), np.ones(2)),
+    ],
+)
+def test_tables_that_cannot_be_are_refused(tables: Any, scales: Any) -> None:
+    with pytest.raises(ValueError, match=r"do not fit|not finite"):
+        CodeDecoder(tables.astype(np.float32), scales.astype(np.float32))
+
+
+def test_a_decoder_of_other_codebooks_is_refused(trained: DocidRetriever) -> None:
+    with pytest.raises(ValueError, match="does not fit the codebooks"):
+        trained.with_decoder(CodeDecoder(np.zeros((LEVELS, CODES + 1, 32), dtype=np.float32)))
+
+
+def test_queries_go_through_a_model_of_their_own(
+    documents: list[Document], tiny_encoder: TransformerEncoder, tmp_path: Path
+) -> None:
+    import copy
+
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    queries = copy.deepcopy(tiny_encoder._original)
+    with torch.no_grad():
+        for weight in queries.parameters():
+            weight.mul_(1.1)
+    both = tiny_encoder.with_query_model(queries)
+    alone = TransformerEncoder(queries, "tiny", tiny_encoder.prompts)
+    texts = ["who purrs", "bees"]
+    np.testing.assert_allclose(both.encode_queries(texts), alone.encode_queries(texts), atol=1e-6)
+    np.testing.assert_allclose(both.encode_documents(texts), tiny_encoder.encode_documents(texts), atol=1e-6)
+    assert np.abs(both.encode_queries(texts) - tiny_encoder.encode_queries(texts)).max() > 0.01
+    assert both.count_cut_tokens(["long " * 200]) == tiny_encoder.count_cut_tokens(["long " * 200])
+
+    index = HybridIndex.build(documents, both, path=tmp_path / "b")
+    opened = HybridIndex.open(tmp_path / "b")
+    assert index.search(texts) == opened.search(texts)
+    loaded = SentenceTransformer(str(tmp_path / "b" / "dense"), device="cpu")
+    np.testing.assert_allclose(loaded.encode_query(texts), both.encode_queries(texts), atol=2e-2)
+    np.testing.assert_allclose(loaded.encode_document(texts), both.encode_documents(texts), atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("sentence_transformers.base.modules.normalize.Normalize", "os.system"),
+        ("query_0_Transformer", "../query_0_Transformer"),
+    ],
+)
+def test_a_router_may_name_modules_of_sentence_transformers_inside_its_folder_alone(
+    tiny_encoder: TransformerEncoder, tmp_path: Path, old: str, new: str
+) -> None:
+    import copy
+
+    folder = tmp_path / "model"
+    tiny_encoder.with_query_model(copy.deepcopy(tiny_encoder._original)).save(folder)
+    assert load_model(str(folder)).get_embedding_dimension() == 32
+    file = folder / "router_config.json"
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(ModelError, match=r"router_config\.json names a (module|path)"):
+        load_model(str(folder))
