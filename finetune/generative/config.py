@@ -23,7 +23,9 @@ class DocidConfig:
             are questions.
         interleaved: Whether sentences and questions come in the same steps; else sentences are learned first.
         learning_rate: Peak of the query encoder's learning rate.
-        table_learning_rate: Peak of the learning rate of the code tables and scales.
+        table_learning_rate: Peak of the learning rate of the code tables and scales; null: 3e-4 where there are twenty
+            questions a document, proportionally less where there are fewer, at least 1e-5: documents that nobody asked
+            for share their codes with others.
         warmup: Share of the steps in which they rise; they fall by a cosine then.
         weight_decay: AdamW's weight decay.
         temperature: Divides the cosines of queries and document vectors.
@@ -46,7 +48,7 @@ class DocidConfig:
     sentences: float = 0.25
     interleaved: bool = True
     learning_rate: float = 1e-4
-    table_learning_rate: float = 3e-4
+    table_learning_rate: float | None = None
     warmup: float = 0.05
     weight_decay: float = 0.01
     temperature: float = 0.05
@@ -67,7 +69,7 @@ class DocidConfig:
             if getattr(self, name) < 2:
                 raise InputError(f"docid.{name} must be a whole number from 2 up, not {getattr(self, name)!r}")
         for name in ("learning_rate", "table_learning_rate", "temperature", "preference_beta"):
-            if not getattr(self, name) > 0:
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise InputError(f"docid.{name} must be a number above 0, not {getattr(self, name)!r}")
         for name in ("share", "sentences", "preference"):
             value = getattr(self, name)

@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _TIMED, _SLACK, _CHECKPOINTS = 5, 1.15, 5
 _MISTAKES, _ASKED, _BATCH = 8, 4000, 64
 _JOINT = "joint.safetensors"
+_TABLE_RATE, _LEAST_TABLE_RATE, _WELL_ASKED = 3e-4, 1e-5, 20
 
 
 class TrainedDocids(NamedTuple):
@@ -91,6 +93,7 @@ def train_docids(
     rows = [*asked, *told]
     if not asked:
         raise InputError("docid training has no question whose document is in the corpus")
+    config = replace(config, table_learning_rate=config.table_learning_rate or table_rate(len(asked), len(documents)))
     model = DocidModel(encoder, CodeDecoder(quantizer.codebooks), quantizer.encode(vectors)).to(encoder.device)
     before = memorised(model, told, prompt, seed)
     make = _Trainers(model, config, rows, vectors, prompt, seed, progress)
@@ -116,6 +119,11 @@ def train_docids(
     facts |= {"losses": losses[:: max(1, len(losses) // 50)], "seconds": time.monotonic() - start}
     facts["memorised"] = {"before": before, "after": memorised(model, told, prompt, seed)}
     return TrainedDocids(model.decoder(), facts)
+
+
+def table_rate(n_questions: int, n_documents: int) -> float:
+    """The learning rate of the code tables where none is given, see ``DocidConfig.table_learning_rate``."""
+    return max(_LEAST_TABLE_RATE, _TABLE_RATE * min(1.0, n_questions / (_WELL_ASKED * n_documents)))
 
 
 class _Trainers:

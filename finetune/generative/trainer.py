@@ -46,7 +46,7 @@ class DocidTrainer(Trainer):
     Args:
         model: The model.
         args: The trainer's arguments.
-        config: Settings.
+        config: Settings, the tables' learning rate among them.
         rows: Texts and their documents.
         plan: *Shape:* (steps, batch_size), int64, the rows, or mistakes, of each step.
         vectors: *Shape:* (n_documents, dimension), float32, the documents' fixed vectors.

@@ -14,7 +14,7 @@ from finetune.errors import TrainingError
 from finetune.generative.config import DocidConfig
 from finetune.generative.model import DocidModel
 from finetune.generative.rows import question_rows
-from finetune.generative.train import TrainedDocids, own_mistakes, train_docids
+from finetune.generative.train import TrainedDocids, own_mistakes, table_rate, train_docids
 from finetune.generative.trainer import DocidTrainer, docid_log_probs
 from finetune.types import Question
 from hybridret.dense import TransformerEncoder
@@ -185,3 +185,9 @@ def test_bad_input_is_told(toy: Toy, tmp_path: Path) -> None:
         toy.train(tmp_path / "nan", learning_rate=1e30)
     with pytest.raises(TrainingError, match="no time to train docids"):
         toy.train(tmp_path / "late", max_steps=0)
+
+
+def test_tables_move_as_fast_as_documents_are_asked_for() -> None:
+    assert table_rate(n_questions=4000, n_documents=100) == 3e-4
+    assert table_rate(n_questions=200, n_documents=100) == pytest.approx(3e-4 * 2 / 20)
+    assert table_rate(n_questions=1, n_documents=100) == 1e-5
