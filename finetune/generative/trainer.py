@@ -84,7 +84,7 @@ class DocidTrainer(Trainer):
             model: Any = self.model
             tables = [model.tables, model.log_scales]
             config = self.config
-            groups = [
+            groups: list[dict[str, Any]] = [
                 {"params": list(model.encoder.parameters()), "weight_decay": config.weight_decay},
                 {"params": tables, "lr": config.table_learning_rate, "weight_decay": 0.0},
             ]
