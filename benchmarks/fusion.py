@@ -32,6 +32,7 @@ from hybridret.types import Encoder, Progress, ScoreArray
 MOST_QUESTIONS, SEED, PRIOR_STRENGTH = 500, 0, 1e-3
 LABELLED, FEW, RESAMPLES, LEAST_LOSS = 300, 10, 200, 1e-9
 RRF_CONSTANT, STRANGERS = 60, 50
+NAMES = ("dense", "bm25")
 
 
 class Collection(NamedTuple):
@@ -125,7 +126,7 @@ def _row(each: Collection) -> dict[str, Any]:
     test, groups = each.splits["test"], list(each.lifted.values())
     weights = fit_weights(groups, PRIOR, fit.STRENGTH)
     choice = choose(groups, weights, SEED)
-    alone = {name: np.array([ndcg(one.singles[at], one) for one in test]) for at, name in enumerate(fit.NAMES)}
+    alone = {name: np.array([ndcg(one.singles[at], one) for one in test]) for at, name in enumerate(NAMES)}
     best = max(alone, key=lambda name: alone[name].mean())
     hybrid = alone[choice.name] if choice.name in alone else _values(test, weights)
     row = {
@@ -202,7 +203,7 @@ def _left_out(found: dict[str, Collection]) -> dict[str, dict[str, Any]]:
         groups = list(each.lifted.values())
         weights = fit_weights(groups, prior, fit.STRENGTH)
         asked = each.deciding or each.splits["test"]
-        best = max(np.mean([ndcg(one.singles[at], one) for one in asked]) for at in range(len(fit.NAMES)))
+        best = max(np.mean([ndcg(one.singles[at], one) for one in asked]) for at in range(len(NAMES)))
         rows[name] = {
             "prior alone": float(_values(asked, prior).mean() - best),
             "fitted": float(_values(asked, weights).mean() - best),

@@ -48,7 +48,7 @@ def explain(
     """
     text = queries.texts[0]
     runs = generation.runs(queries, generation.config.depth, allowed, names)
-    candidates = generation.candidates(queries, runs, pooled_names(names, weights), extra=[row])[0]
+    candidates = generation.candidates(queries, runs, pooled_names(generation, names, weights), extra=[row])[0]
     place = int(np.searchsorted(candidates.rows, row))
     fused, _ = generation.fuse(text, candidates, names, weights, len(candidates.rows))
     rank = int(np.flatnonzero(fused.rows == row)[0])

@@ -17,7 +17,6 @@ from hybridret.generation import Generation
 from hybridret.ranking import top_k
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress, Queries, Run
 
-NAMES = ("dense", "bm25")
 N_LIFTED = 100
 LEAST_QUESTIONS = 30
 STRENGTH = 0.02
@@ -73,7 +72,7 @@ def fit_ranker(
     if own:
         weights, taken = with_labels(own, weights, generation.config.seed)
     telling = [own] if len(own) >= LEAST_QUESTIONS else groups
-    choice = choose(telling, weights, generation.config.seed)
+    choice = choose(telling, weights, generation.config.seed, generation.evident)
     base = Ranker(weights) if choice.name == "learned" else Ranker.single(choice.name)
     counts = {kind: len(each) for kind, each in judged.items()}
     report = {"questions": counts, "labels_taken": taken, **choice.as_json()}
@@ -157,7 +156,7 @@ def judge(
     progress: Progress | None = None,
     label: str = "fusion",
 ) -> Iterator[Judged]:
-    """Asks dense and bm25 questions and judges their candidates.
+    """Asks the retrievers that the ranker looks at questions, and judges their candidates.
 
     A lifted question's own document is scored without what was lifted: its text, taken out, has to be encoded again.
 
@@ -174,19 +173,31 @@ def judge(
         queries = Queries(texts, encoder.encode_queries(texts))
         rests = [question.rest for question in asked if question.rest is not None]
         vectors: Iterator[FloatArray] = iter(encoder.encode_documents(rests) if rests else ())
-        runs = generation.runs(queries, generation.config.depth + 1, generation.living, NAMES)
+        runs = generation.runs(queries, generation.config.depth + 1, generation.living, generation.evident)
         for at, question in enumerate(asked):
             one = Queries([question.text], queries.vectors[at : at + 1])
-            own = {name: runs[name][at] for name in NAMES}
+            own = {name: runs[name][at] for name in generation.evident}
             replaced = None
             if question.rest is not None:
                 (row,) = question.grades
-                cosine = float(queries.vectors[at].astype(np.float64) @ next(vectors))
-                bm25 = generation.bm25.score_text(question.text, question.rest)
-                replaced = (row, {"dense": cosine, "bm25": bm25})
+                replaced = (row, _scores_without(generation, question, queries.vectors[at], next(vectors)))
             yield _judged(generation, question, one, own, replaced)
         if progress is not None:
             progress(label, min(start + _BATCH, len(questions)), len(questions))
+
+
+def _scores_without(
+    generation: Generation, question: Question, query: FloatArray, vector: FloatArray
+) -> dict[str, float]:
+    """What each retriever gives a document without what was lifted out of it. *Shapes:* (dimension,) both."""
+    scores = {
+        "dense": float(query.astype(np.float64) @ vector),
+        "bm25": generation.bm25.score_text(question.text, question.rest or ""),
+    }
+    if "docid" in generation.evident:
+        assert generation.docid is not None
+        scores["docid"] = generation.docid.score_vector(query, vector)
+    return scores
 
 
 def _judged(
@@ -196,20 +207,20 @@ def _judged(
     runs: dict[str, Run],
     replaced: tuple[int, dict[str, float]] | None,
 ) -> Judged:
-    depth = generation.config.depth
+    depth, names = generation.config.depth, generation.evident
     if replaced is not None:
         runs = {name: _with_score(run, replaced[0], replaced[1][name], generation.ties) for name, run in runs.items()}
     runs = {name: Run(run.rows[:depth], run.scores[:depth]) for name, run in runs.items()}
-    candidates = generation.candidates(query, {name: [run] for name, run in runs.items()}, NAMES)[0]
+    candidates = generation.candidates(query, {name: [run] for name, run in runs.items()}, names)[0]
     coverage = generation.bm25.coverage(question.text, candidates.rows)
     if replaced is not None:
         row, scores = replaced
         there = candidates.rows == row
-        for position, name in enumerate(NAMES):
+        for position, name in enumerate(names):
             candidates.scores[position, there] = scores[name]
         coverage[there] = generation.bm25.coverage_of(question.text, question.rest or "")
     order = np.argsort(generation.ties[candidates.rows])
-    table = generation.evidence(question.text, candidates, NAMES, coverage)
+    table = generation.evidence(question.text, candidates, names, coverage)
     gains = np.array([max(0, question.grades.get(row, 0)) for row in candidates.rows.tolist()], dtype=np.float64)
     singles = np.where(candidates.ranks > 0, candidates.scores, -np.inf)
     best = np.sort([grade for grade in question.grades.values() if grade > 0])[::-1][:_DEEP]

@@ -290,6 +290,12 @@ class Generation:
         """Whether the ranker, rather than a rule, fuses what these retrievers say."""
         return self.config.fusion == LEARNED and {"dense", "bm25"} <= set(names)
 
+    @property
+    def evident(self) -> tuple[str, ...]:
+        """The retrievers that the ranker looks at: docid once it is trained, untrained it is dense through a glass."""
+        is_trained = self.docid is not None and self.docid.trained is not None
+        return ("dense", "bm25", "docid") if is_trained else ("dense", "bm25")
+
     def evidence(
         self, text: str, candidates: Candidates, names: Sequence[str], coverage: ScoreArray | None = None
     ) -> ScoreArray:
@@ -303,6 +309,7 @@ class Generation:
             self.bm25.coverage(text, candidates.rows) if coverage is None else coverage,
             self.bm25.ceiling(text),
             self.applied_ranker.spread or self.spread,
+            candidates.scores[names.index("docid")] if "docid" in names and "docid" in self.evident else None,
         )
 
     def fuse(

@@ -87,7 +87,7 @@ def search_rows(generation: Generation, queries: Queries, search: Search) -> lis
         failed |= searched.failures
         runs = searched.results
         names = _left(list(runs), failed)
-        pools = generation.pools(runs, pooled_names(names, search.weigh(names)))
+        pools = generation.pools(runs, pooled_names(generation, names, search.weigh(names)))
         scored = _scored(generation, queries, search, names, pools)
         alone = scored.failures and len(queries.texts) > 1 and search.budget.left(1.0) is None
     if alone:
@@ -110,10 +110,10 @@ def search_rows(generation: Generation, queries: Queries, search: Search) -> lis
     ]
 
 
-def pooled_names(names: Sequence[str], weights: ScoreArray | None) -> list[str]:
+def pooled_names(generation: Generation, names: Sequence[str], weights: ScoreArray | None) -> list[str]:
     """The retrievers whose own candidates are pooled: those with a weight, or those that the ranker looks at."""
     if weights is None:
-        return ["dense", "bm25"]
+        return [name for name in generation.evident if name in names]
     return [name for name, weight in zip(names, weights, strict=True) if weight > 0]
 
 

@@ -14,10 +14,11 @@ from hybridret.config import Config
 from hybridret.dense import TransformerEncoder
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError, ModelError
+from hybridret.fusion import Ranker
 from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.hybrid import HybridIndex
 from hybridret.models import load_model
-from hybridret.types import Document, Hit
+from hybridret.types import Document, Hit, Queries
 
 LEVELS, CODES = 2, 4
 
@@ -83,6 +84,35 @@ def test_a_bundle_keeps_the_decoder_through_changes(
     assert {"decoder", "codebooks"} <= set(index.info()["bytes_per_document"])
     assert "decoder" in other.info()["bytes_per_document"]
     assert check_bundle(tmp_path / "b").faults == []
+
+
+def test_trained_docids_are_evidence_for_the_ranker(
+    build: Callable[..., HybridIndex], documents: list[Document], tiny_encoder: TransformerEncoder
+) -> None:
+    index, plain = build(), HybridIndex.build(documents, tiny_encoder)
+    for each, names in ((index, ("dense", "bm25", "docid")), (plain, ("dense", "bm25"))):
+        assert each._changes.generation.evident == names
+    report = index.fit({"who purrs": {"cat": 1}, "who makes honey": {"bee": 1}})
+    assert report["questions"]["labelled"] == 2
+    generation = index._changes.generation
+    heavy = Ranker((0.0, 0.0, 0.0, 0.0, 0.0, 1.0), generation.spread)
+    index._changes.set_ranker(heavy)
+    alone = [hit.doc_id for hit in answers(index)]
+    assert [hit.doc_id for hit in index.search(["who sleeps all day"], 20)[0]] == alone
+    told = index.explain("who sleeps all day", alone[0])
+    assert told["rank"] == 1
+    assert told["retrievers"]["docid"]["contribution"] == pytest.approx(
+        heavy.slope * told["retrievers"]["docid"]["evidence"]["docid"]
+    )
+
+
+def test_a_document_that_is_not_in_the_index_scores_as_if_it_were(
+    trained: DocidRetriever, documents: list[Document], tiny_encoder: TransformerEncoder
+) -> None:
+    vectors = tiny_encoder.encode_documents([document.text for document in documents])
+    query = tiny_encoder.encode_queries(["who purrs"])
+    (scores,) = trained.appended(vectors).score(Queries(["who purrs"], query), [np.arange(len(documents))])
+    assert [trained.score_vector(query[0], vector) for vector in vectors] == pytest.approx(scores.tolist())
 
 
 def test_a_damaged_decoder_is_found(build: Callable[..., HybridIndex], tmp_path: Path) -> None:

@@ -8,10 +8,16 @@ import numpy as np
 
 from hybridret.types import FloatArray, IntArray, ScoreArray
 
-EVIDENCE = ("cosine", "coverage", "bm25_share", "bm25_peak", "agreement")
-SOURCES = {"dense": ("cosine",), "bm25": ("coverage", "bm25_share", "bm25_peak"), "both": ("agreement",)}
+EVIDENCE = ("cosine", "coverage", "bm25_share", "bm25_peak", "agreement", "docid")
+SOURCES = {
+    "dense": ("cosine",),
+    "bm25": ("coverage", "bm25_share", "bm25_peak"),
+    "both": ("agreement",),
+    "docid": ("docid",),
+}
 """Whose evidence each column is."""
 _PEAK = 10.0
+_NATS, _LEAST = 10.0, -3.0
 _SAMPLE = 500
 _USUAL_MEAN, _USUAL_DEVIATION, _USUAL_COUNT = 0.15, 0.11, 20
 
@@ -51,7 +57,14 @@ def spread_of(vectors: FloatArray, rows: IntArray, seed: int) -> Spread:
     return Spread(float(mean), float(np.sqrt(variance)))
 
 
-def evidence(cosines: ScoreArray, bm25: ScoreArray, coverage: ScoreArray, ceiling: float, spread: Spread) -> ScoreArray:
+def evidence(
+    cosines: ScoreArray,
+    bm25: ScoreArray,
+    coverage: ScoreArray,
+    ceiling: float,
+    spread: Spread,
+    docid: ScoreArray | None = None,
+) -> ScoreArray:
     """Puts the evidence on one query's candidates together.
 
     Absolute values are kept, other than by the usual normalisations: a query whose best candidates have all been found
@@ -63,11 +76,14 @@ def evidence(cosines: ScoreArray, bm25: ScoreArray, coverage: ScoreArray, ceilin
         coverage: *Shape:* (n_candidates,), float64, share of the query's idf whose words a candidate has.
         ceiling: The BM25 score that no document can exceed.
         spread: Of the corpus's cosines.
+        docid: *Shape:* (n_candidates,), float64, log-probabilities of the docids by a trained decoder; None: there is
+            none, and the column is 0.
 
     Returns:
-        *Shape:* (n_candidates, 5), float64, columns in the order of ``EVIDENCE``: the cosine in deviations from the
+        *Shape:* (n_candidates, 6), float64, columns in the order of ``EVIDENCE``: the cosine in deviations from the
         mean; the coverage; BM25 as a share of its ceiling; the softmax of ``10 * bm25 / max(bm25)``, high where one
-        candidate stands out; the first times the second.
+        candidate stands out; the first times the second; the logarithm of the docid's probability among the candidates'
+        docids, divided by 10 and no less than -3.
     """
     standard = (cosines - spread.mean) / spread.deviation
     table = np.zeros((len(cosines), len(EVIDENCE)))
@@ -81,4 +97,8 @@ def evidence(cosines: ScoreArray, bm25: ScoreArray, coverage: ScoreArray, ceilin
     table[:, 2] = bm25 / ceiling if ceiling > 0 else 0.0
     table[:, 3] = peaks / peaks.sum()
     table[:, 4] = standard * coverage
+    if docid is not None:
+        highest = docid.max()
+        among = docid - highest - np.log(np.exp(docid - highest).sum())
+        table[:, 5] = np.maximum(among / _NATS, _LEAST)
     return table

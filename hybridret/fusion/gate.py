@@ -20,7 +20,7 @@ class Choice(NamedTuple):
     """What the gate decided.
 
     Attributes:
-        name: ``learned``, ``dense`` or ``bm25``.
+        name: ``learned``, or the one retriever that is shipped alone.
         means: nDCG@10 of each, the mean over kinds of questions.
         better: Share of the bootstrap's resamples in which the best single retriever beats the learned ranker.
         reason: The decision in words.
@@ -41,7 +41,9 @@ class Choice(NamedTuple):
         }
 
 
-def choose(groups: Sequence[Sequence[Judged]], weights: Sequence[float], seed: int) -> Choice:
+def choose(
+    groups: Sequence[Sequence[Judged]], weights: Sequence[float], seed: int, names: Sequence[str] = ("dense", "bm25")
+) -> Choice:
     """Compares the learned ranker with each retriever alone by a paired bootstrap over the questions.
 
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 16; questions are drawn within their kind.
@@ -50,17 +52,16 @@ def choose(groups: Sequence[Sequence[Judged]], weights: Sequence[float], seed: i
         groups: Questions of one kind each.
         weights: The learned ranker's.
         seed: Seed of the resampling.
+        names: The retrievers, as the questions' ``singles`` have them.
     """
     if not groups:
         return Choice("learned", {}, 0.0, "There were no questions to compare with.")
     vector = np.array(weights)
-    values = {
-        "learned": [np.array([ndcg(each.evidence @ vector, each) for each in group]) for group in groups],
-        "dense": [np.array([ndcg(each.singles[0], each) for each in group]) for group in groups],
-        "bm25": [np.array([ndcg(each.singles[1], each) for each in group]) for group in groups],
-    }
+    values = {"learned": [np.array([ndcg(each.evidence @ vector, each) for each in group]) for group in groups]}
+    for at, name in enumerate(names):
+        values[name] = [np.array([ndcg(each.singles[at], each) for each in group]) for group in groups]
     means = {name: float(np.mean([value.mean() for value in each])) for name, each in values.items()}
-    single = max(("dense", "bm25"), key=means.__getitem__)
+    single = max(names, key=means.__getitem__)
     differences = [theirs - ours for ours, theirs in zip(values["learned"], values[single], strict=True)]
     better = _share_above_zero(differences, seed)
     told = f"nDCG@10 {means['learned']:.3f} against {means[single]:.3f} of {single} alone"

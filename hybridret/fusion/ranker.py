@@ -11,10 +11,14 @@ import numpy as np
 from hybridret.fusion.evidence import EVIDENCE, SOURCES, Spread
 from hybridret.types import ScoreArray
 
-PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4)
-"""Weights fitted to the train and dev questions of six collections, by ``_prior`` of ``benchmarks/fusion.py``."""
+PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4, 0.0)
+"""Weights fitted to the train and dev questions of six collections, by ``_prior`` of ``benchmarks/fusion.py``.
+
+Docids, which were untrained there, weigh 0 until labelled questions say otherwise."""
 PRIOR_SLOPE, PRIOR_OFFSET = 0.26, -4.1
-_SINGLES = {"dense": "cosine", "bm25": "bm25_share"}
+_SINGLES = {"dense": "cosine", "bm25": "bm25_share", "docid": "docid"}
+_BEFORE_DOCID = 5
+"""How many weights rankers had before docids were evidence."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Ranker:
         if set(value) != set(cls.__dataclass_fields__) or not isinstance(value["report"], Mapping):
             raise ValueError("its ranker has other entries than a ranker has")
         weights, scores = tuple(map(float, value["weights"])), tuple(map(float, value["scores"]))
+        if len(weights) == _BEFORE_DOCID:
+            weights = (*weights, 0.0)
         spread = None if value["spread"] is None else Spread(*map(float, value["spread"]))
         slope, offset = float(value["slope"]), float(value["offset"])
         numbers = [*weights, *scores, slope, offset, *(spread or ())]

@@ -19,8 +19,8 @@ class Judged(NamedTuple):
         evidence: *Shape:* (n_candidates, n_evidence), float64.
         gains: *Shape:* (n_candidates,), float64, 0 where a candidate is not relevant.
         ideal: The questions's ideal DCG@10, over all its relevant documents.
-        singles: *Shape:* (2, n_candidates), float64, what dense and bm25 alone order by; -inf where one did not
-            return the candidate.
+        singles: *Shape:* (n_retrievers, n_candidates), float64, what each retriever alone orders by; -inf where it did
+            not return the candidate.
     """
 
     evidence: ScoreArray

@@ -156,6 +156,11 @@ class DocidRetriever:
         log_probs = self._log_probs(queries.vectors)
         return [self.decoder.score(one, self.codes[wanted]) for one, wanted in zip(log_probs, rows, strict=True)]
 
+    def score_vector(self, query: FloatArray, vector: FloatArray) -> float:
+        """Scores a document that is not in the index, by the docid that it would get. *Shapes:* (dimension,) both."""
+        log_probs = self.decoder.log_probs(query[None])[0]
+        return float(self.decoder.score(log_probs, self.quantizer.encode(vector[None]))[0])
+
     def _log_probs(self, vectors: FloatArray) -> FloatArray:
         """The decoder's log-probabilities, kept for the scoring that follows the search of the same queries."""
         kept = self._kept

@@ -11,7 +11,14 @@ from hybridret.fusion import EVIDENCE, Spread, evidence, spread_of
 
 
 def test_each_column_is_its_formula() -> None:
-    table = evidence(np.array([0.5, 0.2]), np.array([6.0, 3.0]), np.array([0.9, 0.25]), 12.0, Spread(0.1, 0.2))
+    table = evidence(
+        np.array([0.5, 0.2]),
+        np.array([6.0, 3.0]),
+        np.array([0.9, 0.25]),
+        12.0,
+        Spread(0.1, 0.2),
+        np.array([-4.0, -40.0]),
+    )
     high, low = math.exp(10 * 6 / 6), math.exp(10 * 3 / 6)
     expected = {
         "cosine": [(0.5 - 0.1) / 0.2, (0.2 - 0.1) / 0.2],
@@ -19,9 +26,15 @@ def test_each_column_is_its_formula() -> None:
         "bm25_share": [6 / 12, 3 / 12],
         "bm25_peak": [high / (high + low), low / (high + low)],
         "agreement": [(0.5 - 0.1) / 0.2 * 0.9, (0.2 - 0.1) / 0.2 * 0.25],
+        "docid": [-math.log(1 + math.exp(-36)) / 10, -3.0],
     }
     assert tuple(expected) == EVIDENCE
     np.testing.assert_allclose(table.T, list(expected.values()), rtol=1e-12)
+
+
+def test_an_untrained_docid_is_no_evidence() -> None:
+    table = evidence(np.array([0.5, 0.2]), np.array([6.0, 3.0]), np.array([0.9, 0.25]), 12.0, Spread(0.1, 0.2))
+    assert not table[:, EVIDENCE.index("docid")].any()
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])

@@ -11,20 +11,22 @@ import pytest
 
 from hybridret.fusion import EVIDENCE, Ranker, Spread
 
-EXAMPLE = Ranker((1.0, 2.0, 3.0, 4.0, 5.0), Spread(0.2, 0.1), 0.5, -1.0, (0.1, 0.2, 0.3, 0.4), {"shipped": "learned"})
+EXAMPLE = Ranker(
+    (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), Spread(0.2, 0.1), 0.5, -1.0, (0.1, 0.2, 0.3, 0.4), {"shipped": "learned"}
+)
 
 
 def test_sums_probabilities_and_contributions_are_their_formulas() -> None:
-    row = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
-    total = 1 * 0.1 + 2 * 0.2 + 3 * 0.3 + 4 * 0.4 + 5 * 0.5
+    row = np.array([0.1, 0.2, 0.3, 0.4, 0.5, -0.6])
+    total = 1 * 0.1 + 2 * 0.2 + 3 * 0.3 + 4 * 0.4 + 5 * 0.5 - 6 * 0.6
     assert EXAMPLE.sums(row[None]) == pytest.approx([total])
     assert EXAMPLE.probabilities(np.array([total])) == pytest.approx([1 / (1 + math.exp(-(0.5 * total - 1)))])
     assert EXAMPLE.contributions(row) == pytest.approx(
-        {"dense": 1 * 0.1, "bm25": 2 * 0.2 + 3 * 0.3 + 4 * 0.4, "both": 5 * 0.5}
+        {"dense": 1 * 0.1, "bm25": 2 * 0.2 + 3 * 0.3 + 4 * 0.4, "both": 5 * 0.5, "docid": -6 * 0.6}
     )
 
 
-@pytest.mark.parametrize(("name", "column"), [("dense", "cosine"), ("bm25", "bm25_share")])
+@pytest.mark.parametrize(("name", "column"), [("dense", "cosine"), ("bm25", "bm25_share"), ("docid", "docid")])
 def test_a_single_retrievers_ranker_orders_by_it(name: str, column: str) -> None:
     table = np.random.default_rng(0).normal(size=(9, len(EVIDENCE)))
     np.testing.assert_array_equal(Ranker.single(name).sums(table), table[:, EVIDENCE.index(column)])
@@ -46,6 +48,11 @@ def test_thresholds_miss_no_more_than_was_asked() -> None:
 def test_a_threshold_that_cannot_be_had_is_refused(missed: float) -> None:
     with pytest.raises(ValueError, match="cannot be had from 4"):
         EXAMPLE.threshold(missed)
+
+
+def test_a_ranker_of_a_bundle_from_before_docids_were_evidence_is_read() -> None:
+    old = {**EXAMPLE.as_json(), "weights": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    assert Ranker.from_json(old).weights == (1.0, 2.0, 3.0, 4.0, 5.0, 0.0)
 
 
 def test_a_ranker_comes_back_from_json() -> None:
