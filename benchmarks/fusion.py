@@ -14,7 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.collection import read_collection
+from benchmarks.peers import ensemble
 from benchmarks.results import write_result
+from benchmarks.subject import Subject
+from benchmarks.systems import run
 from hybridret import fit
 from hybridret.config import Config
 from hybridret.data.dataset import read_dataset
@@ -22,6 +26,8 @@ from hybridret.data.lifted import LIFTERS
 from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
 from hybridret.dense import make_encoder
 from hybridret.display import progress_bars
+from hybridret.errors import MissingExtraError
+from hybridret.evaluation import measure_run
 from hybridret.fusion import PRIOR
 from hybridret.fusion.gate import choose, with_labels
 from hybridret.fusion.training import Judged, fit_weights, ndcg
@@ -36,12 +42,17 @@ NAMES = ("dense", "bm25")
 
 
 class Collection(NamedTuple):
-    """A collection's judged questions: per split, per kind of lifted ones, and those of other collections."""
+    """A collection's judged questions: per split, per kind of lifted ones, and those of other collections.
+
+    ``ensemble`` is LangChain's EnsembleRetriever over the same terms and vectors, nDCG@10 of the test questions by
+    ir-measures, or why it could not be run.
+    """
 
     splits: dict[str, list[Judged]]
     lifted: dict[str, list[Judged]]
     strangers: list[Judged]
     fit_seconds: float
+    ensemble: float | str
 
     @property
     def deciding(self) -> list[Judged]:
@@ -72,8 +83,14 @@ def main() -> None:
             "mean gain over reciprocal rank fusion": float(
                 np.mean([row["hybrid"] - row["rrf"] for row in rows.values()])
             ),
+            "mean gain over LangChain's ensemble": _over_ensembles(list(rows.values())),
         },
     )
+
+
+def _over_ensembles(rows: Sequence[dict[str, Any]]) -> float | None:
+    gains = [row["hybrid"] - row["LangChain ensemble"] for row in rows if isinstance(row["LangChain ensemble"], float)]
+    return float(np.mean(gains)) if len(gains) == len(rows) else None
 
 
 def _collection(name: str, others: Sequence[str], encoder: Encoder, progress: Progress) -> Collection:
@@ -93,7 +110,19 @@ def _collection(name: str, others: Sequence[str], encoder: Encoder, progress: Pr
         if source == PYTHON_DOCS or Path(source, "qrels", f"{split}.tsv").is_file()
     }
     strange = [fit.Question(text, {}) for other in others for text in _texts(other)]
-    return Collection(splits, lifted, list(fit.judge(generation, strange, encoder, progress)), seconds)
+    strangers = list(fit.judge(generation, strange, encoder, progress))
+    return Collection(splits, lifted, strangers, seconds, _ensemble(name, index, progress))
+
+
+def _ensemble(name: str, index: HybridIndex, progress: Progress) -> float | str:
+    """LangChain's own ensemble, side by side."""
+    collection = read_collection(name)
+    try:
+        peer = ensemble(Subject(collection, index, Path()))
+    except MissingExtraError as error:
+        return str(error)
+    answers = run(peer.search, collection.dataset.queries, "LangChain's ensemble", progress)
+    return float(np.mean(list(measure_run(answers, collection.dataset)["nDCG@10"].values())))
 
 
 def _texts(name: str) -> list[str]:
@@ -131,6 +160,7 @@ def _row(each: Collection) -> dict[str, Any]:
     hybrid = alone[choice.name] if choice.name in alone else _values(test, weights)
     row = {
         **{name: float(values.mean()) for name, values in alone.items()},
+        "LangChain ensemble": each.ensemble,
         "rrf": float(np.mean([ndcg(_ranks(one), one) for one in test])),
         "no fit": float(_values(test, PRIOR).mean()),
         "hybrid": float(hybrid.mean()),

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.cost import THREADS, WARM_UP, K, drawn, throughput
 from benchmarks.decode_cost import N_BEAMS, N_CODES, N_LEVELS, make_backbone, prefix_function, timed_decoding
 from benchmarks.subject import Subject
-from benchmarks.systems import Answer, Search, run
+from benchmarks.systems import DEPTH, Answer, Search, run
 from benchmarks.timing import percentiles, pinned_threads, timed_in_turn
 from hybridret.bm25 import Tokenizer
 from hybridret.decoding import Trie
@@ -97,7 +97,50 @@ def semantic_search(subject: Subject) -> Peer:
     return Peer(version("sentence-transformers"), search)
 
 
+def ensemble(subject: Subject) -> Peer:
+    """LangChain's ``EnsembleRetriever`` as it is (reciprocal ranks, c = 60) over its bm25 and FAISS retrievers.
+
+    Bm25 gets the index's own terms and FAISS the index's own vectors, so that only the fusion differs.
+    """
+    from langchain_core.embeddings import Embeddings
+
+    classic = require("langchain_classic.retrievers", "peers")
+    retrievers = require("langchain_community.retrievers", "peers")
+    stores = require("langchain_community.vectorstores", "peers")
+    generation, encoder = subject.index._changes.generation, subject.index.encoder
+
+    class Same(Embeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            raise AssertionError("the documents are embedded already")
+
+        def embed_query(self, text: str) -> list[float]:
+            vector: list[float] = encoder.encode_queries([text])[0].tolist()
+            return vector
+
+    row_of = {generation.ids[row]: row for row in np.flatnonzero(generation.alive).tolist()}
+    documents = [document for document in subject.collection.documents if document.doc_id in row_of]
+    texts, facts = [document.text for document in documents], [{"id": document.doc_id} for document in documents]
+    vectors = [generation.dense.vectors[row_of[document.doc_id]].tolist() for document in documents]
+    store = stores.FAISS.from_embeddings(
+        list(zip(texts, vectors, strict=True)), Same(), metadatas=facts, distance_strategy="MAX_INNER_PRODUCT"
+    )
+    words = retrievers.BM25Retriever.from_texts(
+        texts, metadatas=facts, preprocess_func=Tokenizer(subject.index.config.language)
+    )
+    words.k = DEPTH
+    both = classic.EnsembleRetriever(
+        retrievers=[words, store.as_retriever(search_kwargs={"k": DEPTH})], weights=[0.5, 0.5], c=60, id_key="id"
+    )
+
+    def search(texts: Sequence[str], k: int) -> list[Answer]:
+        found = [[document.metadata["id"] for document in both.invoke(text)][:k] for text in texts]
+        return [{name: 1.0 / rank for rank, name in enumerate(names, 1)} for names in found]
+
+    return Peer(version("langchain-classic"), search)
+
+
 PEERS: dict[str, Make] = {
+    "LangChain ensemble": ensemble,
     "rank_bm25": rank_bm25,
     "bm25s": bm25s,
     "st semantic_search": semantic_search,

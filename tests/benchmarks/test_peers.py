@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rank_bm25 import BM25Okapi
 
 from benchmarks import peers
 from benchmarks.collection import Collection
 from benchmarks.peers import NOT_RUN, PEERS, Peer, generation, measured_peer
 from benchmarks.subject import Subject
+from hybridret.bm25 import Tokenizer
 from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder
 from hybridret.errors import MissingExtraError
@@ -39,6 +41,19 @@ def test_semantic_search_gives_what_dense_gives(subject: Subject) -> None:
     ours = {hit.doc_id: hit.score for hit in subject.index.search(["who makes honey"], 7, retrievers=["dense"])[0]}
     assert answer == pytest.approx(ours, abs=1e-6)
     assert "dog" not in answer
+
+
+def test_the_ensemble_sums_reciprocal_ranks(subject: Subject) -> None:
+    pytest.importorskip("langchain_classic")
+    pytest.importorskip("langchain_community")
+    text = "who makes honey"
+    (answer,) = peers.ensemble(subject).search([text], 8)
+    documents, tokenize = subject.collection.documents, Tokenizer("english")
+    scores = BM25Okapi([tokenize(document.text) for document in documents]).get_scores(tokenize(text))
+    words = [documents[at].doc_id for at in np.argsort(scores)[::-1]]
+    meanings = [hit.doc_id for hit in subject.index.search([text], 8, retrievers=["dense"])[0]]
+    sums = {name: 0.5 / (61 + words.index(name)) + 0.5 / (61 + meanings.index(name)) for name in words}
+    assert [sums[name] for name in answer] == pytest.approx(sorted(sums.values(), reverse=True))
 
 
 def test_bm25s_finds_the_word(subject: Subject) -> None:
