@@ -127,6 +127,8 @@ def _show(report: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print(escape(decision["sentence"]))
+    if report["docid"] is not None:
+        console.print(escape(report["docid"]["decision"]["sentence"]))
     for note in report["notes"]:
         console.print(escape(f"Note: {note}."))
     if report["cleaning"]:

@@ -76,7 +76,7 @@ def decide_docids(
         progress: Told how far encoding is.
 
     Returns:
-        ``shipped``, and the trials of ``dense`` and ``docid`` as JSON can hold them.
+        ``shipped``, ``sentence``, and the trials of ``dense`` and ``docid`` as JSON can hold them.
     """
     vectors = base.encode_documents([document.text for document in exam.documents], progress)
     texts = list(exam.queries.values())
@@ -90,8 +90,11 @@ def decide_docids(
     docid = trial(1.0, untrained, values, old_general, new_general, _TRIED, config)
     trials: Sequence[Any] = (dense, docid)
     kept = all(each.new[DECIDING] >= each.old[DECIDING] for each in trials)
+    shipped = kept and any(each.passed for each in trials)
+    done = "shipped" if shipped else "not shipped"
     return {
-        "shipped": kept and any(each.passed for each in trials),
+        "shipped": shipped,
+        "sentence": f"Trained docids and query encoder are {done}: dense is {dense.reason}; docid is {docid.reason}.",
         "dense": dense._asdict(),
         "docid": docid._asdict(),
     }

@@ -49,6 +49,7 @@ def test_a_bundle_has_what_was_trained(domain: Any, tiny_model: Path, tmp_path: 
     decision = report["docid"]["decision"]
     assert decision["docid"]["new"]["nDCG@10"] > decision["docid"]["old"]["nDCG@10"]
     assert decision["shipped"]
+    assert decision["sentence"].startswith("Trained docids and query encoder are shipped: dense is ")
     index = HybridIndex.open(tmp_path / "b")
     assert index.info()["docid"]["trained"]
     assert index.config.docid_levels == 3
