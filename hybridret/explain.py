@@ -109,8 +109,9 @@ def _by_ranker(
     retrievers: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     ranker = generation.applied_ranker
-    evidence = generation.evidence(text, candidates, names)[place]
-    parts = {source: ranker.slope * value for source, value in ranker.contributions(evidence).items()}
+    table, facts = generation.evidence(text, candidates, names), generation.query_facts(text)
+    evidence = table[place]
+    parts = {source: ranker.slope * value for source, value in ranker.contributions(table, place, facts).items()}
     for name in names:
         told = {column: float(evidence[EVIDENCE.index(column)]) for column in SOURCES.get(name, ())}
         retrievers[name] |= {"contribution": parts.get(name, 0.0), "evidence": told}

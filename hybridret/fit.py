@@ -11,7 +11,7 @@ import numpy as np
 from hybridret.data.lifted import LIFTERS
 from hybridret.errors import InputError
 from hybridret.fusion import PRIOR, Ranker
-from hybridret.fusion.gate import choose, with_labels
+from hybridret.fusion.gate import choose, with_labels, with_trees
 from hybridret.fusion.training import Judged, dcg, fit_calibration, fit_weights
 from hybridret.generation import Generation
 from hybridret.ranking import top_k
@@ -74,8 +74,10 @@ def fit_ranker(
     telling = [own] if len(own) >= LEAST_QUESTIONS else groups
     choice = choose(telling, weights, generation.config.seed, generation.evident)
     base = Ranker(weights) if choice.name == "learned" else Ranker.single(choice.name)
+    trees = with_trees(own, weights, generation.config.seed) if choice.name == "learned" else None
+    base = replace(base, trees=trees)
     counts = {kind: len(each) for kind, each in judged.items()}
-    report = {"questions": counts, "labels_taken": taken, **choice.as_json()}
+    report = {"questions": counts, "labels_taken": taken, "trees": trees is not None, **choice.as_json()}
     return _calibrated(base, telling, generation, report)
 
 
@@ -112,22 +114,24 @@ def _calibrated(base: Ranker, groups: list[list[Judged]], generation: Generation
     questions = [each for group in groups for each in group]
     spread = generation.spread
     if len(questions) < LEAST_QUESTIONS:
-        return Ranker(base.weights, spread, report=report)
+        return replace(base, spread=spread, report=report)
     order = np.random.default_rng(generation.config.seed).permutation(len(questions))
     first, second = ([questions[at] for at in half] for half in np.array_split(order, 2))
     sums, relevant = [], []
     for each in first:
-        found = base.sums(each.evidence)
+        found = base.sums(each.evidence, each.facts)
         top = np.argsort(-found)[:_CALIBRATED]
         sums.append(found[top])
         relevant.append((each.gains[top] > 0).astype(np.float64))
     slope, offset = fit_calibration(np.concatenate(sums), np.concatenate(relevant))
-    made = Ranker(base.weights, spread, slope, offset, report=report)
+    made = replace(base, spread=spread, slope=slope, offset=offset, report=report)
     right = [
-        float(made.probabilities(base.sums(each.evidence)[each.gains > 0]).max()) if each.gains.any() else 0.0
+        float(made.probabilities(base.sums(each.evidence, each.facts)[each.gains > 0]).max())
+        if each.gains.any()
+        else 0.0
         for each in second
     ]
-    return Ranker(base.weights, spread, slope, offset, tuple(sorted(right)), report)
+    return replace(made, scores=tuple(sorted(right)))
 
 
 def lifted_questions(
@@ -224,7 +228,8 @@ def _judged(
     gains = np.array([max(0, question.grades.get(row, 0)) for row in candidates.rows.tolist()], dtype=np.float64)
     singles = np.where(candidates.ranks > 0, candidates.scores, -np.inf)
     best = np.sort([grade for grade in question.grades.values() if grade > 0])[::-1][:_DEEP]
-    return Judged(table[order], gains[order], dcg(np.asarray(best, dtype=np.float64)), singles[:, order])
+    ideal, facts = dcg(np.asarray(best, dtype=np.float64)), generation.query_facts(question.text)
+    return Judged(table[order], gains[order], ideal, singles[:, order], facts)
 
 
 def _with_score(run: Run, row: int, score: float, ties: IntArray) -> Run:

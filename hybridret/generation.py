@@ -15,7 +15,8 @@ from hybridret.config import Config
 from hybridret.dense import DenseRetriever
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import InputError
-from hybridret.fusion import RULES, Ranker, Spread, convex, evidence, spread_of
+from hybridret.facts import query_facts
+from hybridret.fusion import NO_FACTS, RULES, Ranker, Spread, convex, evidence, spread_of
 from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
 from hybridret.types import (
@@ -312,6 +313,12 @@ class Generation:
             candidates.scores[names.index("docid")] if "docid" in names and "docid" in self.evident else None,
         )
 
+    def query_facts(self, text: str) -> ScoreArray:
+        """What a query looks like to the ranker's trees. *Shape:* (n_facts,)."""
+        terms = list(dict.fromkeys(self.bm25.tokenizer(text)))
+        unknown = sum(not self.bm25.postings.document_count(term) for term in terms)
+        return query_facts(text, terms, unknown)
+
     def fuse(
         self, text: str, candidates: Candidates, names: Sequence[str], weights: ScoreArray | None, k: int
     ) -> tuple[Run, IntArray]:
@@ -321,7 +328,9 @@ class Generation:
         the ranker, whose scores are probabilities of relevance.
         """
         if weights is None:
-            fused = self.applied_ranker.sums(self.evidence(text, candidates, names))
+            ranker = self.applied_ranker
+            facts = NO_FACTS if ranker.trees is None else self.query_facts(text)
+            fused = ranker.sums(self.evidence(text, candidates, names), facts)
         else:
             fused = RULES.get(self.config.fusion, convex)(candidates.scores, candidates.ranks, weights)
         run = top_k(fused, k, self.ties, candidates.rows)

@@ -22,7 +22,7 @@ HEAVY = {
 
 LAYERS = [
     {"types", "errors"},
-    {"config", "ranking", "guard", "splitting"},
+    {"config", "ranking", "guard", "splitting", "facts"},
     {"allowed", "growth", "understanding"},
     {"models", "data", "store"},
     {"dense", "bm25", "docids", "decoding", "fusion"},
@@ -151,6 +151,7 @@ def test_decoding_fusion_and_ranking_know_arrays_only() -> None:
         "math",
         "functools",
         "dataclasses",
+        "itertools",
         "scipy",
         "types",
     }

@@ -7,13 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybridret.errors import MissingExtraError
+from hybridret.fusion.features import features
 from hybridret.fusion.training import Judged, fit_weights, ndcg
+from hybridret.fusion.trees import Trees, fit_trees
 from hybridret.types import ScoreArray
 
 _RESAMPLES = 2000
 _CONFIDENCE = 0.95
 _FOLDS, _LABELLED_STRENGTH = 5, 1.0
 _MANY, _MORE_LIKELY = 100, 0.5
+_ENOUGH_FOR_TREES = 300
 
 
 class Choice(NamedTuple):
@@ -98,6 +102,33 @@ def with_labels(judged: Sequence[Judged], weights: Sequence[float], seed: int) -
     if _share_above_zero([gained], seed) < (_CONFIDENCE if len(judged) < _MANY else _MORE_LIKELY):
         return given, False
     return fit_weights([judged], given, _LABELLED_STRENGTH / len(judged)), True
+
+
+def with_trees(judged: Sequence[Judged], weights: Sequence[float], seed: int) -> Trees | None:
+    """Learns trees where cross-validation says beyond doubt that they answer other questions better than weights do.
+
+    Args:
+        judged: The labelled questions.
+        weights: Weights that these have been fitted to, which favours them.
+        seed: Seed of folds, trees and resampling.
+
+    Returns:
+        The trees; None where they are no better, there are fewer than 300 questions, or lightgbm is not installed.
+    """
+    if len(judged) < _ENOUGH_FOR_TREES:
+        return None
+    try:
+        trees = fit_trees(judged, seed)
+    except MissingExtraError:
+        return None
+    vector, gains = np.array(weights), list[float]()
+    for fold in np.array_split(np.random.default_rng(seed).permutation(len(judged)), _FOLDS):
+        inside = set(fold.tolist())
+        fitted = fit_trees([each for at, each in enumerate(judged) if at not in inside], seed)
+        for at in fold.tolist():
+            one = judged[at]
+            gains.append(ndcg(fitted.sums(features(one.evidence, one.facts)), one) - ndcg(one.evidence @ vector, one))
+    return trees if _share_above_zero([np.array(gains)], seed) >= _CONFIDENCE else None
 
 
 def _share_above_zero(differences: Sequence[ScoreArray], seed: int) -> float:

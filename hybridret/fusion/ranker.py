@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from hybridret.fusion.evidence import EVIDENCE, SOURCES, Spread
+from hybridret.fusion.features import NO_FACTS, features, source_of
+from hybridret.fusion.trees import Trees
 from hybridret.types import ScoreArray
 
 PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4, 0.0)
@@ -23,7 +25,7 @@ _BEFORE_DOCID = 5
 
 @dataclass(frozen=True)
 class Ranker:
-    """Scores candidates by ``sigmoid(slope * (weights . evidence) + offset)``.
+    """Scores candidates by ``sigmoid(slope * (weights . evidence) + offset)``, or by trees in place of the weights.
 
     Attributes:
         weights: Of the columns of ``EVIDENCE``.
@@ -33,6 +35,7 @@ class Ranker:
         scores: Probabilities of the right documents of questions that the calibration was not fitted to, ascending:
             their quantiles are thresholds.
         report: How the ranker came about, as JSON can hold it.
+        trees: LambdaMART's, where labels have shown these to be better than weights.
     """
 
     weights: tuple[float, ...] = PRIOR
@@ -41,6 +44,7 @@ class Ranker:
     offset: float = PRIOR_OFFSET
     scores: tuple[float, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
+    trees: Trees | None = None
 
     @classmethod
     def single(cls, name: str, **settings: Any) -> Ranker:
@@ -54,7 +58,7 @@ class Ranker:
         Raises:
             ValueError: It is no ranker.
         """
-        if set(value) != set(cls.__dataclass_fields__) or not isinstance(value["report"], Mapping):
+        if set(value) | {"trees"} != set(cls.__dataclass_fields__) or not isinstance(value["report"], Mapping):
             raise ValueError("its ranker has other entries than a ranker has")
         weights, scores = tuple(map(float, value["weights"])), tuple(map(float, value["scores"]))
         if len(weights) == _BEFORE_DOCID:
@@ -65,14 +69,26 @@ class Ranker:
         fits = len(weights) == len(EVIDENCE) and slope > 0 and (spread is None or spread.deviation > 0)
         if not np.isfinite(numbers).all() or not fits:
             raise ValueError("its ranker has numbers that cannot be")
-        return cls(weights, spread, slope, offset, scores, dict(value["report"]))
+        trees = None if value.get("trees") is None else Trees.from_json(value["trees"])
+        return cls(weights, spread, slope, offset, scores, dict(value["report"]), trees)
 
     def as_json(self) -> dict[str, Any]:
         """What JSON can hold."""
-        return asdict(self)
+        trees = None if self.trees is None else self.trees.as_json()
+        return {**asdict(replace(self, trees=None)), "trees": trees}
 
-    def sums(self, evidence: ScoreArray) -> ScoreArray:
-        """The weighted sums. *Shapes:* (n_candidates, n_evidence) to (n_candidates,), float64."""
+    def sums(self, evidence: ScoreArray, facts: ScoreArray = NO_FACTS) -> ScoreArray:
+        """The weighted sums, or the trees'.
+
+        Args:
+            evidence: *Shape:* (n_candidates, n_evidence), float64, of all of a query's candidates.
+            facts: *Shape:* (n_facts,), float64, of the query; trees look at them.
+
+        Returns:
+            *Shape:* (n_candidates,), float64.
+        """
+        if self.trees is not None:
+            return self.trees.sums(features(evidence, facts))
         sums: ScoreArray = evidence @ np.array(self.weights)
         return sums
 
@@ -82,10 +98,19 @@ class Ranker:
         probabilities: ScoreArray = 1.0 / (1.0 + np.exp(-logits))
         return probabilities
 
-    def contributions(self, evidence: ScoreArray) -> dict[str, float]:
-        """What each source adds to one candidate's sum. *Shape:* (n_evidence,)."""
-        parts = dict(zip(EVIDENCE, (evidence * np.array(self.weights)).tolist(), strict=True))
-        return {source: sum(parts[column] for column in columns) for source, columns in SOURCES.items()}
+    def contributions(self, evidence: ScoreArray, place: int, facts: ScoreArray = NO_FACTS) -> dict[str, float]:
+        """What each source adds to one candidate's sum; what trees start from counts as ``both``.
+
+        *Shapes:* (n_candidates, n_evidence), (n_facts,).
+        """
+        if self.trees is not None:
+            parts = self.trees.contributions(features(evidence, facts)[place])
+        else:
+            parts = dict(zip(EVIDENCE, (evidence[place] * np.array(self.weights)).tolist(), strict=True))
+        totals = dict.fromkeys(SOURCES, 0.0)
+        for feature, value in parts.items():
+            totals[source_of(feature)] += value
+        return totals
 
     def threshold(self, missed: float) -> float:
         """The probability below which at most a share of right documents lie (split conformal prediction).

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hybridret.fusion.features import NO_FACTS
 from hybridret.types import IntArray, ScoreArray
 
 _DEEP = 10
@@ -21,12 +22,14 @@ class Judged(NamedTuple):
         ideal: The questions's ideal DCG@10, over all its relevant documents.
         singles: *Shape:* (n_retrievers, n_candidates), float64, what each retriever alone orders by; -inf where it did
             not return the candidate.
+        facts: *Shape:* (n_facts,), float64, what the query looks like, see ``query_facts``.
     """
 
     evidence: ScoreArray
     gains: ScoreArray
     ideal: float
     singles: ScoreArray
+    facts: ScoreArray = NO_FACTS
 
 
 def ndcg(scores: ScoreArray, judged: Judged) -> float:

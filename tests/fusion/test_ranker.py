@@ -21,7 +21,7 @@ def test_sums_probabilities_and_contributions_are_their_formulas() -> None:
     total = 1 * 0.1 + 2 * 0.2 + 3 * 0.3 + 4 * 0.4 + 5 * 0.5 - 6 * 0.6
     assert EXAMPLE.sums(row[None]) == pytest.approx([total])
     assert EXAMPLE.probabilities(np.array([total])) == pytest.approx([1 / (1 + math.exp(-(0.5 * total - 1)))])
-    assert EXAMPLE.contributions(row) == pytest.approx(
+    assert EXAMPLE.contributions(np.stack([row * 2, row]), 1) == pytest.approx(
         {"dense": 1 * 0.1, "bm25": 2 * 0.2 + 3 * 0.3 + 4 * 0.4, "both": 5 * 0.5, "docid": -6 * 0.6}
     )
 
