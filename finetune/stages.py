@@ -134,8 +134,8 @@ class Run(Preparation):
         def make(folder: Path) -> dict[str, Any]:
             from finetune.generative.stage import train_and_decide
 
-            seconds = self.dense.seconds * self.docid_share / (1 - self.docid_share)
-            return train_and_decide(self, folder, seconds)
+            share = self.dense.seconds * self.docid_share / (1 - self.docid_share)
+            return train_and_decide(self, folder, min(share, self.seconds_left()))
 
         inputs = {
             "config": asdict(self.recipe.docid),
