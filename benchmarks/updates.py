@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.parting import parted
 from benchmarks.results import write_result
 from hybridret.data.dataset import Dataset, read_dataset
 from hybridret.data.readers import find_source, read_corpus
@@ -63,7 +64,7 @@ def main() -> None:
     documents = documents[:-50]
     first, batches = documents[:half], np.array_split(np.arange(half, len(documents)), BATCHES)
     dataset = read_dataset(find_source(options.collection), options.split, {document.doc_id for document in documents})
-    old, new = _parted(dataset, {document.doc_id for document in first})
+    old, new = parted(dataset, {document.doc_id for document in first})
     encoder = TimedEncoder(make_encoder())
     with tempfile.TemporaryDirectory() as folder:
         whole = HybridIndex.build(documents, encoder, path=Path(folder) / "whole")
@@ -98,19 +99,6 @@ def _added(index: HybridIndex, documents: list[Document], encoder: TimedEncoder)
     encoder.seconds, start = 0.0, time.perf_counter()
     index.add(documents)
     return time.perf_counter() - start - encoder.seconds
-
-
-def _parted(dataset: Dataset, old_ids: set[str]) -> tuple[Dataset, Dataset]:
-    """Questions that old documents alone answer, and the others."""
-    is_old = {query: all(doc_id in old_ids for doc_id in found) for query, found in dataset.qrels.items()}
-    old, new = (
-        dataset._replace(
-            queries={query: text for query, text in dataset.queries.items() if is_old[query] == wanted},
-            qrels={query: found for query, found in dataset.qrels.items() if is_old[query] == wanted},
-        )
-        for wanted in (True, False)
-    )
-    return old, new
 
 
 def _recall(index: HybridIndex, dataset: Dataset) -> dict[str, float]:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from finetune.continual.update import continue_training
     from finetune.pipeline import finetune
     from finetune.recipe import Recipe, read_recipe
     from finetune.types import Question
 
-__all__ = ["Question", "Recipe", "finetune", "read_recipe"]
-_HOMES = {"finetune": "pipeline", "Recipe": "recipe", "read_recipe": "recipe", "Question": "types"}
+__all__ = ["Question", "Recipe", "continue_training", "finetune", "read_recipe"]
+_HOMES = {
+    "continue_training": "continual.update",
+    "finetune": "pipeline",
+    "Recipe": "recipe",
+    "read_recipe": "recipe",
+    "Question": "types",
+}
 
 
 def __getattr__(name: str) -> Any:

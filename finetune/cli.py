@@ -19,9 +19,19 @@ _NOT_GIVEN = None
 
 def finetune(
     corpus: Annotated[
-        str, typer.Argument(help="A BEIR folder, .jsonl, .csv, .parquet, a folder of .txt and .md, or python-docs.")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the bundle to write.")],
+        str | None,
+        typer.Argument(help="A BEIR folder, .jsonl, .csv, .parquet, a folder of .txt and .md, or python-docs."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the bundle to write.")] = None,
+    continued: Annotated[
+        Path | None,
+        typer.Option(
+            "--continue", help="Bundle that goes on learning from --new documents, in the place of CORPUS and -o."
+        ),
+    ] = None,
+    new: Annotated[
+        str | None, typer.Option(help="Documents to add to the bundle that goes on learning, as CORPUS.")
+    ] = None,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -51,7 +61,8 @@ def finetune(
     """Fine-tune the dense retriever on a corpus, with or without labelled questions, and write a bundle.
 
     Labels are used only when they are given. A model that is no better on held-out questions is never shipped: it is
-    merged with the base model, or the base model is kept.
+    merged with the base model, or the base model is kept. With --continue a bundle learns from new documents without
+    forgetting the old ones.
     """
     from finetune.parallel import is_first
     from finetune.pipeline import finetune as run
@@ -60,6 +71,17 @@ def finetune(
     from hybridret.store.folders import check_target
 
     chosen = _recipe(recipe, minutes, seed, stages)
+    if continued is not None or new is not None:
+        given = {"CORPUS": corpus, "-o": output, "--model": model, "--task": task}
+        bundle, source = _continued(continued, new, given)
+        report = _go_on(bundle, source, (queries, qrels, answers), chosen, work, resume)
+        if as_json:
+            print(json.dumps(report))
+        else:
+            _show_update(report)
+        return
+    if corpus is None or output is None:
+        raise InputError(f"give {'CORPUS' if corpus is None else '-o BUNDLE'}, or --continue BUNDLE --new DOCS")
     check_target(output)
     documents = read_corpus(find_source(corpus))
     questions = _labels(queries, qrels, answers, documents)
@@ -110,6 +132,43 @@ def _labels(queries: Path | None, qrels: Path | None, answers: Path | None, docu
     return labelled.questions
 
 
+def _continued(bundle: Path | None, new: str | None, others: Mapping[str, Any]) -> tuple[Path, str]:
+    """Checks the options of a bundle that goes on learning."""
+    if bundle is None:
+        raise InputError("--new needs --continue BUNDLE")
+    if new is None:
+        raise InputError("--continue needs --new DOCS: the documents to learn from")
+    if wrong := [name for name, value in others.items() if value is not _NOT_GIVEN]:
+        raise InputError(f"--continue goes on with a bundle as it is: {wrong[0]} cannot be given")
+    return bundle, new
+
+
+def _go_on(
+    bundle: Path,
+    new: str,
+    labels: tuple[Path | None, Path | None, Path | None],
+    recipe: Recipe,
+    work: Path | None,
+    resume: bool,
+) -> dict[str, Any]:
+    from finetune.continual.update import continue_training
+    from hybridret.data.readers import find_source, read_corpus
+    from hybridret.display import progress_bars
+    from hybridret.hybrid import HybridIndex
+
+    index = HybridIndex.open(bundle)
+    documents = read_corpus(find_source(new))
+    old = index.ids() - {document.doc_id for document in documents}
+    known = [*documents, *index.get(sorted(old))]
+    n_known = len(known)
+    questions = _labels(*labels, known)
+    documents += known[n_known:]
+    with progress_bars() as progress:
+        return continue_training(
+            bundle, documents, questions=questions, recipe=recipe, work=work, resume=resume, progress=progress
+        )
+
+
 def _show(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -134,6 +193,33 @@ def _show(report: dict[str, Any]) -> None:
     if report["cleaning"]:
         dropped = ", ".join(f"{count} x {reason}" for reason, count in report["cleaning"].items())
         console.print(escape(f"Left out of training, not of the index: {dropped}."))
+    console.print(
+        escape(
+            f"Trained {report['steps']} steps; {report['documents']} documents in {report['bundle']}; "
+            f"artefacts in {report['work']}."
+        )
+    )
+
+
+def _show_update(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="Recall@10 of held-out questions before and after each batch", title_justify="left")
+    sides = ("old: dense", "old: docid", "new: dense", "new: docid")
+    for column in ("batch", "new documents", *sides, "share of new weights"):
+        table.add_column(column, justify="right")
+    for each in report["updates"]:
+        values = [
+            "{:.3f} -> {:.3f}".format(*each[side][name]["Recall@10"]) if each[side] else "-"
+            for side in ("old", "new")
+            for name in ("dense", "docid")
+        ]
+        table.add_row(str(each["batch"]), str(each["new_documents"]), *values, f"{each['ratio']:.2f}")
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    console.print(escape(report["sentence"]))
     console.print(
         escape(
             f"Trained {report['steps']} steps; {report['documents']} documents in {report['bundle']}; "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from finetune.cleaning.config import CleanConfig
+from finetune.continual.config import ContinualConfig
 from finetune.dense.config import DenseConfig
 from finetune.gate.config import GateConfig
 from finetune.generative.config import DocidConfig
@@ -35,6 +36,7 @@ class Recipe:
         dense: How the bi-encoder is trained.
         gate: When the new model is good enough.
         docid: How the docid retriever is trained.
+        continual: How it goes on with new documents.
         minutes: Time for the whole run; training takes what the other stages leave.
         seed: Seed of everything random.
     """
@@ -47,6 +49,7 @@ class Recipe:
     dense: DenseConfig = field(default_factory=DenseConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     docid: DocidConfig = field(default_factory=DocidConfig)
+    continual: ContinualConfig = field(default_factory=ContinualConfig)
     minutes: float = 10.0
     seed: int = 0
 

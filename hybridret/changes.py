@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import numpy as np
 
 from hybridret.dense import TransformerEncoder
+from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError, ModelError
 from hybridret.fusion import Ranker
 from hybridret.generation import Generation
+from hybridret.generative import CodeDecoder
 from hybridret.models import Prompts, load_model
 from hybridret.persistence import Committed, read_generation, write_files
 from hybridret.store import Bundle, DocumentStore, State
@@ -172,6 +175,73 @@ class Changes:
         nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
         self._commit([], [], *nothing, None, None, ranker=ranker)
 
+    def note(self, update: Mapping[str, Any]) -> None:
+        """Adds to what is told of trainings that went on with new documents, in one commit.
+
+        Raises:
+            BundleError: The change cannot be made durable.
+        """
+        nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
+        self._commit([], [], *nothing, None, None, update=update)
+
+    def retrain(
+        self,
+        encoder: Encoder,
+        quantizer: ResidualQuantizer,
+        decoder: CodeDecoder,
+        ranker: Ranker,
+        update: Mapping[str, Any],
+        store: DocumentStore,
+    ) -> None:
+        """Gives a bundle another encoder of queries and another decoder of the same codebooks, at once or not at all.
+
+        A whole new bundle takes its place, under its write lock, with what was committed last: readers have the old
+        models or the new ones, never some of both.
+
+        Args:
+            encoder: Gives documents the vectors that they have; its queries have new ones.
+            quantizer: The codebooks that the decoder was trained to.
+            decoder: The code tables.
+            ranker: How far to trust each retriever now.
+            update: What is told of the training; see ``State.updates``.
+            store: The documents of the bundle that training started from.
+
+        Raises:
+            BundleError: The bundle was replaced or its codebooks were fitted anew meanwhile, or the place cannot be
+                written to.
+        """
+        assert self.bundle is not None
+        with self._lock:
+            self.refresh()
+            with self.store.transaction():
+                self._check_in_place()
+                before = self.generation
+                if store is not self.store:
+                    raise BundleError(f"{self.bundle.folder} was replaced by another bundle meanwhile; train again")
+                if before.docid is None or not np.array_equal(before.docid.quantizer.codebooks, quantizer.codebooks):
+                    raise BundleError(f"the codebooks of {self.bundle.folder} were fitted anew meanwhile; train again")
+                docid = before.docid.with_decoder(decoder)
+                after = replace(before, number=before.number + 1, docid=docid, ranker=ranker)
+                state = replace(
+                    self.state,
+                    generation=after.number,
+                    ranker=ranker.as_json(),
+                    updates=[*self.state.updates, dict(update)],
+                )
+                with new_folder(self.bundle.folder) as folder:
+                    encoder.save(folder / MODEL_FOLDER)
+                    self._write_copy(folder, after, state)
+            self._reopen()
+
+    def _write_copy(self, folder: Path, generation: Generation, state: State) -> None:
+        """Writes a generation, its documents and its state beside the model that lies in a folder already."""
+        files = write_files(folder, generation, None, [])
+        self.store.copy_to(folder / DATABASE)
+        copy = DocumentStore.open(folder / DATABASE)
+        copy.state = replace(state, files=files, model_files=model_digests(folder / MODEL_FOLDER)).as_json()
+        copy.close()
+        seal_file(folder, folder / DATABASE)
+
     def _commit(
         self,
         removed: Sequence[str],
@@ -182,6 +252,7 @@ class Changes:
         store: DocumentStore | None,
         compacts: bool = False,
         ranker: Ranker | None = None,
+        update: Mapping[str, Any] | None = None,
     ) -> set[str]:
         written: list[str] = []
         with self._lock:
@@ -210,7 +281,7 @@ class Changes:
                         compacts = True
                         after = after.compacted((document.text for _, document in self.store.documents()), progress)
                         self.store.forget_deleted()
-                    committed = Committed(self._written(after, written), after)
+                    committed = Committed(self._written(after, written, update), after)
                     self.store.state = committed.state.as_json()
             except BaseException:
                 self._remove_unnamed(written)
@@ -229,7 +300,7 @@ class Changes:
         if self.store.generation != self.generation.number:
             self._committed = read_generation(self.bundle, self.store, self._committed)
 
-    def _written(self, after: Generation, written: list[str]) -> State:
+    def _written(self, after: Generation, written: list[str], update: Mapping[str, Any] | None) -> State:
         """Writes the files of a generation, and gives the state that names them."""
         state = replace(
             self.state,
@@ -239,6 +310,7 @@ class Changes:
             fitted_at=after.fitted_at,
             next_key=after.next_key,
             ranker=None if after.ranker is None else after.ranker.as_json(),
+            updates=[*self.state.updates, *([] if update is None else [dict(update)])],
         )
         if self.bundle is None:
             return state
@@ -285,13 +357,7 @@ class Changes:
             with self.held():
                 if self.bundle is not None:
                     self._check_in_place()
-                files = write_files(folder, self.generation, None, [])
-                self.store.copy_to(folder / DATABASE)
-                state = replace(self.state, files=files, model_files=model_digests(folder / MODEL_FOLDER))
-            copy = DocumentStore.open(folder / DATABASE)
-            copy.state = state.as_json()
-            copy.close()
-            seal_file(folder, folder / DATABASE)
+                self._write_copy(folder, self.generation, self.state)
 
     @contextmanager
     def _held_target(self, path: Path) -> Iterator[None]:

@@ -27,6 +27,7 @@ def describe(changes: Changes) -> dict[str, Any]:
         "config": asdict(generation.config),
         "docid": _docid(generation),
         "fusion": _fusion(generation),
+        "updates": state.updates,
         "cut_by_window": {"documents": cut_documents, "tokens": cut_tokens},
         "files": {part: len(files) for part, files in state.files.items()},
         "bytes_per_document": {part: round(size / max(n_documents, 1), 1) for part, size in sizes.items()},

@@ -73,14 +73,15 @@ def planned(n_questions: int, n_sentences: int, steps: int, config: DocidConfig,
         raise InputError("docid training has no question to learn from")
     size = config.batch_size
     n_texts = round(config.sentences * size) if n_sentences else 0
-    questions = _passes(n_questions, steps * (size - n_texts), seed)
-    sentences = n_questions + _passes(n_sentences, steps * n_texts, seed + 1)
+    questions = passes(n_questions, steps * (size - n_texts), seed)
+    sentences = n_questions + passes(n_sentences, steps * n_texts, seed + 1)
     if config.interleaved:
         return np.concatenate([questions.reshape(steps, -1), sentences.reshape(steps, n_texts)], axis=1)
     return np.concatenate([sentences, questions]).reshape(steps, size)
 
 
-def _passes(n: int, wanted: int, seed: int) -> IntArray:
+def passes(n: int, wanted: int, seed: int) -> IntArray:
+    """So many rows, shuffled anew in each pass over all. *Shape:* (wanted,), int64; empty where there are none."""
     generator = np.random.default_rng(seed)
     n_passes = -(-wanted // n) if n else 0
     return np.concatenate([np.zeros(0, dtype=np.int64), *(generator.permutation(n) for _ in range(n_passes))])[:wanted]

@@ -6,7 +6,7 @@ import copy
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,13 +22,14 @@ from hybridret.types import Document, FloatArray, IntArray, Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from transformers import TrainingArguments
 
     from finetune.generative.model import DocidModel
     from finetune.generative.trainer import DocidTrainer, Mistakes
     from hybridret.docids import ResidualQuantizer
     from hybridret.generative import CodeDecoder
 
-_TIMED, _SLACK, _CHECKPOINTS = 5, 1.15, 5
+_TIMED, SLACK, _CHECKPOINTS = 5, 1.15, 5
 _MISTAKES, _ASKED, _BATCH = 8, 4000, 64
 _JOINT = "joint.safetensors"
 _TABLE_RATE, _LEAST_TABLE_RATE, _WELL_ASKED = 3e-4, 1e-5, 20
@@ -96,8 +97,8 @@ def train_docids(
     config = replace(config, table_learning_rate=config.table_learning_rate or table_rate(len(asked), len(documents)))
     model = DocidModel(encoder, CodeDecoder(quantizer.codebooks), quantizer.encode(vectors)).to(encoder.device)
     before = memorised(model, told, prompt, seed)
-    make = _Trainers(model, config, rows, vectors, prompt, seed, progress)
-    steps = _planned_steps(make, len(asked), len(told), config, folder, seconds, seed)
+    make = Trainers(model, config, rows, vectors, prompt, seed, progress)
+    steps = planned_steps(make, lambda n: planned(len(asked), len(told), n, config, seed), folder, seconds)
     last = round(config.preference * steps)
     start, joint = time.monotonic(), folder / _JOINT
     losses: list[float] = []
@@ -105,7 +106,7 @@ def train_docids(
         load_model(model, str(joint), device=str(encoder.device))
     else:
         plan = planned(len(asked), len(told), steps - last, config, seed)
-        losses += make.run(plan, folder / "joint", "docid training", seconds * _SLACK)
+        losses += make.run(plan, folder / "joint", "docid training", seconds * SLACK)
         save_model(model, str(joint))
     facts: dict[str, Any] = {"steps": steps - last, "questions": len(asked), "sentences": len(told)}
     if last:
@@ -114,7 +115,7 @@ def train_docids(
         if len(mistakes.row):
             generator = np.random.default_rng(seed)
             pairs = generator.integers(len(mistakes.row), size=(last, config.batch_size))
-            losses += make.run(pairs, folder / "preference", "docid preferences", seconds * _SLACK, mistakes)
+            losses += make.run(pairs, folder / "preference", "docid preferences", seconds * SLACK, mistakes)
     encoder.eval()
     facts |= {"losses": losses[:: max(1, len(losses) // 50)], "seconds": time.monotonic() - start}
     facts["memorised"] = {"before": before, "after": memorised(model, told, prompt, seed)}
@@ -126,8 +127,8 @@ def table_rate(n_questions: int, n_documents: int) -> float:
     return max(_LEAST_TABLE_RATE, _TABLE_RATE * min(1.0, n_questions / (_WELL_ASKED * n_documents)))
 
 
-class _Trainers:
-    """Makes and runs trainers of one model."""
+class Trainers:
+    """Makes and runs trainers of one model; see ``train_docids`` for the arguments."""
 
     def __init__(
         self,
@@ -146,15 +147,21 @@ class _Trainers:
         self, model: DocidModel, plan: IntArray, folder: Path, save: bool, mistakes: Mistakes | None = None
     ) -> DocidTrainer:
         """A trainer that takes the steps of a plan."""
+        from finetune.generative.trainer import DocidTrainer
+
+        args = self.arguments(plan, folder, save)
+        return DocidTrainer(model, args, self.config, self.rows, plan, self.vectors, self.prompt, mistakes)
+
+    def arguments(self, plan: IntArray, folder: Path, save: bool) -> TrainingArguments:
+        """How the steps of a plan are trained."""
         import torch
         from transformers import TrainingArguments
 
-        from finetune.generative.trainer import DocidTrainer
         from hybridret.models import fast_dtype
 
         config, device = self.config, self.model.encoder.device
         wants_bf16 = config.precision == "auto" and fast_dtype(device) == torch.bfloat16
-        args = TrainingArguments(
+        return TrainingArguments(
             output_dir=str(folder),
             max_steps=len(plan),
             per_device_train_batch_size=plan.shape[1],
@@ -174,7 +181,6 @@ class _Trainers:
             remove_unused_columns=False,
             dataloader_pin_memory=torch.cuda.is_available(),
         )
-        return DocidTrainer(model, args, config, self.rows, plan, self.vectors, self.prompt, mistakes)
 
     def run(
         self, plan: IntArray, folder: Path, label: str, seconds: float, mistakes: Mistakes | None = None
@@ -204,7 +210,7 @@ def memorised(model: DocidModel, sentences: Sequence[Row], prompt: str, seed: in
     for start in range(0, len(picked), _BATCH):
         part = [sentences[at] for at in picked[start : start + _BATCH]]
         with torch.no_grad():
-            scores = model.document_scores(_encoded(model, [row.text for row in part], prompt), everything)
+            scores = model.document_scores(encoded_queries(model, [row.text for row in part], prompt), everything)
         best = scores.argmax(dim=1).tolist()
         found += sum(best[at] in row.documents for at, row in enumerate(part))
     return found / max(1, len(picked))
@@ -235,7 +241,7 @@ def own_mistakes(model: DocidModel, rows: Sequence[Row], prompt: str, config: Do
     for start in range(0, len(picked), _BATCH):
         part = picked[start : start + _BATCH]
         with torch.no_grad():
-            queries = _encoded(model, [rows[at].text for at in part], prompt)
+            queries = encoded_queries(model, [rows[at].text for at in part], prompt)
             scores = model.document_scores(queries, everything).cpu().numpy()
             for place, at in enumerate(part):
                 right = rows[at].documents
@@ -255,7 +261,8 @@ def own_mistakes(model: DocidModel, rows: Sequence[Row], prompt: str, config: Do
     return Mistakes(table[:, 0], table[:, 1], table[:, 2], np.concatenate(references))
 
 
-def _encoded(model: DocidModel, texts: list[str], prompt: str) -> Any:
+def encoded_queries(model: DocidModel, texts: list[str], prompt: str) -> Any:
+    """Encodes questions without dropout. *Shape:* (n_texts, dimension)."""
     import torch
 
     was_training = model.training
@@ -268,10 +275,19 @@ def _encoded(model: DocidModel, texts: list[str], prompt: str) -> Any:
     return encoded
 
 
-def _planned_steps(
-    make: _Trainers, n_asked: int, n_told: int, config: DocidConfig, folder: Path, seconds: float, seed: int
-) -> int:
-    """The steps of the run, measured once and kept, so that a resumed run has the same schedule."""
+def planned_steps(make: Trainers, plan_of: Callable[[int], IntArray], folder: Path, seconds: float) -> int:
+    """The steps of the run, measured once and kept, so that a resumed run has the same schedule.
+
+    Args:
+        make: Makes trainers.
+        plan_of: Gives the plan of so many steps.
+        folder: Where the number is kept.
+        seconds: Time for training, unless the configuration fixes the steps.
+
+    Raises:
+        TrainingError: There is no time for a step.
+    """
+    config = make.config
     plan = folder / "plan.json"
     if plan.is_file():
         kept: int = json.loads(plan.read_text(encoding="utf-8"))["steps"]
@@ -279,8 +295,7 @@ def _planned_steps(
     facts: dict[str, Any] = {"steps": config.max_steps}
     if not config.max_steps:
         with tempfile.TemporaryDirectory(prefix="hybridret-") as place:
-            trial = planned(n_asked, n_told, _TIMED, config, seed)
-            trainer = make.make(copy.deepcopy(make.model), trial, Path(place), save=False)
+            trainer = make.make(copy.deepcopy(make.model), plan_of(_TIMED), Path(place), save=False)
             start = time.perf_counter()
             trainer.train()
             each = (time.perf_counter() - start) / _TIMED

@@ -105,7 +105,8 @@ class DocidTrainer(Trainer):
             )
         return loss
 
-    def _queries(self, model: Any, texts: list[str]) -> Tensor:
+    def encoded(self, model: Any, texts: list[str]) -> Tensor:
+        """Encodes texts, cut as the configuration says. *Shape:* (n_texts, dimension)."""
         encoder = model.encoder
         window = encoder.max_seq_length
         encoder.max_seq_length = min(window or self.config.max_tokens, self.config.max_tokens)
@@ -119,7 +120,7 @@ class DocidTrainer(Trainer):
 
     def _joint(self, model: Any, picked: IntArray) -> Tensor:
         rows, config = [self.rows[at] for at in picked.tolist()], self.config
-        queries = self._queries(model, [row.text for row in rows])
+        queries = self.encoded(model, [row.text for row in rows])
         generator = np.random.default_rng([self.args.seed, self.state.global_step])
         right = np.array([generator.choice(row.documents) for row in rows])
         candidates = _candidates(rows, len(self.vectors), config.candidates, generator)
@@ -134,10 +135,21 @@ class DocidTrainer(Trainer):
             if config.code_weight:
                 codes = model.codes(torch.from_numpy(right).to(device))
                 loss = loss + config.code_weight * code_loss(model.code_log_probs(queries), codes)
-        return loss
+            return loss + self.kept(model, picked, queries, columns)
+
+    def kept(self, model: Any, picked: IntArray, queries: Tensor, candidates: Tensor) -> Tensor | float:
+        """What is added to a step's loss for what was learned before; nothing here.
+
+        Args:
+            model: The model.
+            picked: *Shape:* (n_texts,), int64, the rows of the step.
+            queries: *Shape:* (n_texts, dimension), their vectors.
+            candidates: *Shape:* (n_candidates,), int64, the documents that they are compared with.
+        """
+        return 0.0
 
     def _preference(self, model: Any, picked: IntArray, mistakes: Mistakes) -> Tensor:
-        queries = self._queries(model, [self.rows[at].text for at in mistakes.row[picked].tolist()])
+        queries = self.encoded(model, [self.rows[at].text for at in mistakes.row[picked].tolist()])
         with torch.autocast(queries.device.type, enabled=False):
             pairs = torch.from_numpy(np.stack([mistakes.right[picked], mistakes.wrong[picked]], axis=1))
             found = docid_log_probs(model, queries, pairs.to(queries.device))

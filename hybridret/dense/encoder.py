@@ -110,10 +110,27 @@ class TransformerEncoder:
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Router
 
-        router = Router.for_query_document(list(model), list(self._original), default_route=_DOCUMENT)  # type: ignore[arg-type]
+        router = Router.for_query_document(list(model), self._modules(_DOCUMENT), default_route=_DOCUMENT)  # type: ignore[arg-type]
         prompts: Any = dict(self._original.prompts)
         both = SentenceTransformer(modules=[router], device=str(self._original.device), prompts=prompts)
         return TransformerEncoder(both, self.name, self.prompts)
+
+    def query_model(self) -> SentenceTransformer:
+        """A copy of the model that encodes queries, in full precision, to be trained."""
+        from sentence_transformers import SentenceTransformer
+
+        prompts: Any = dict(self._original.prompts)
+        modules = copy.deepcopy(self._modules(_QUERY))
+        return SentenceTransformer(modules=modules, device=str(self._original.device), prompts=prompts)
+
+    def _modules(self, route: str) -> list[Any]:
+        from sentence_transformers.base.modules import Router
+
+        first: Any = self._original[0]
+        if isinstance(first, Router):
+            modules: Any = first.sub_modules[route]
+            return list(modules)
+        return list(self._original)
 
     def _encode(self, texts: list[str], prompt: str, task: str) -> FloatArray:
         try:

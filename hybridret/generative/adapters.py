@@ -21,7 +21,7 @@ def with_lora(model: Any, task: str, rank: int, tokens: Sequence[int], seed: int
         model: The model; its layers are wrapped.
         task: peft's name of what the model does.
         rank: Rank of the adapters.
-        tokens: Tokens whose rows are trained whole, those of the docid codes: they were new.
+        tokens: Tokens whose rows are trained whole, those of the docid codes: they were new; may be none.
         seed: Seed of the adapters' start.
 
     Returns:
@@ -37,15 +37,15 @@ def with_lora(model: Any, task: str, rank: int, tokens: Sequence[int], seed: int
     if is_adapted(model):
         raise ModelError("the model has adapters already: merge them first")
     names = {id(module): name for name, module in model.named_modules()}
-    tables = [model.get_input_embeddings(), model.get_output_embeddings()]
-    if tables[0].weight is tables[1].weight:
+    tables = [model.get_input_embeddings(), model.get_output_embeddings()] if tokens else []
+    if tables and tables[0].weight is tables[1].weight:
         tables = tables[:1]
     config = LoraConfig(
         task_type=task,
         r=rank,
         lora_alpha=2 * rank,
         target_modules="all-linear",
-        trainable_token_indices={names[id(table)]: list(tokens) for table in tables} if tokens else None,
+        trainable_token_indices={names[id(table)]: list(tokens) for table in tables} or None,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
     )
     with torch.random.fork_rng():

@@ -104,8 +104,11 @@ class DocumentStore:
         return cls(connection, _connect(address, timeout), str(file))
 
     def copy_to(self, file: Path) -> None:
-        """Writes the whole database to a new file."""
-        with self.reading() as connection:
+        """Writes the whole database, as it was committed last, to a new file.
+
+        A thread in a transaction may do so too: SQLite's backup would wait for the end of one of its own connection.
+        """
+        with self.reading(committed=True) as connection:
             target = _connect(f"{file.resolve().as_uri()}?mode=rwc", LOCK_SECONDS)
             try:
                 connection.backup(target)
@@ -157,9 +160,13 @@ class DocumentStore:
                     connection.execute("COMMIT")
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, its errors named after the database; a thread in a transaction reads what it wrote."""
-        writes = self._writing_thread == get_ident()
+    def reading(self, committed: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, its errors named after the database; a thread in a transaction reads what it wrote.
+
+        Args:
+            committed: Whether that thread reads what was committed instead.
+        """
+        writes = not committed and self._writing_thread == get_ident()
         try:
             with self._write_lock if writes else self._lock:
                 yield self._writer if writes else self._reader

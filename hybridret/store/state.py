@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from hybridret.config import Config
 from hybridret.errors import BundleError, InputError
 from hybridret.store.bundle import ArrayFile
 
-_LATER = {"ranker"}
+_LATER = {"ranker", "updates"}
 """Entries that bundles of earlier versions lack."""
 
 
@@ -28,6 +28,7 @@ class State:
         files: By part, the files that hold its rows, in their order.
         model_files: SHA-256 of each file of the encoder's folder.
         ranker: The fitted ranker, as its ``as_json`` gives it; None: none was fitted.
+        updates: What was told of each training that went on with new documents, in their order.
     """
 
     generation: int
@@ -40,6 +41,7 @@ class State:
     files: dict[str, list[ArrayFile]]
     model_files: dict[str, str]
     ranker: dict[str, Any] | None = None
+    updates: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """What the database holds."""
@@ -57,7 +59,7 @@ class State:
             BundleError: It is no state of a bundle.
         """
         try:
-            known = {field.name for field in fields(cls)}
+            known = {each.name for each in fields(cls)}
             if not known - _LATER <= set(value) <= known:
                 raise ValueError("its state has other entries than a state has")
             files = {part: [_array_file(entry) for entry in entries] for part, entries in value["files"].items()}
@@ -71,6 +73,8 @@ class State:
                 raise ValueError("its state names no model")
             if state.ranker is not None and not isinstance(state.ranker, dict):
                 raise ValueError("its ranker is none")
+            if not isinstance(state.updates, list) or not all(isinstance(each, dict) for each in state.updates):
+                raise ValueError("its updates are none")
         except (AttributeError, InputError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{where} is damaged: {error}") from error
         return state

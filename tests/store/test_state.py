@@ -73,6 +73,8 @@ def test_a_state_without_one_of_its_entries_is_refused_unless_earlier_versions_l
     del value[name]
     if name == "ranker":
         assert State.from_json(value, "x").ranker is None
+    elif name == "updates":
+        assert State.from_json(value, "x").updates == []
     else:
         assert "other entries" in assert_refused(value)
 
@@ -80,6 +82,13 @@ def test_a_state_without_one_of_its_entries_is_refused_unless_earlier_versions_l
 @pytest.mark.parametrize("ranker", ["learned", 5, [], True])
 def test_a_ranker_that_is_no_object_is_refused(ranker: Any) -> None:
     assert "its ranker is none" in assert_refused({**written(), "ranker": ranker})
+
+
+@pytest.mark.parametrize("updates", [None, {}, "one", [1], [{}, "two"]])
+def test_updates_that_are_no_list_of_objects_are_refused(updates: Any) -> None:
+    assert "its updates are none" in assert_refused({**written(), "updates": updates})
+    told = [{"batch": 1}]
+    assert State.from_json({**written(), "updates": told}, "x").updates == told
 
 
 @pytest.mark.parametrize("name", ["", "Generation", "more", "__class__", "files "])

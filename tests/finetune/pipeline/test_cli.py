@@ -21,6 +21,8 @@ from finetune.formats import read_questions
 from hybridret import HybridRetriever
 from hybridret.cli import app, main
 from hybridret.data.readers import read_corpus
+from hybridret.dense import make_encoder
+from hybridret.hybrid import HybridIndex
 
 ROOT = Path(__file__).parents[3]
 
@@ -132,6 +134,9 @@ def test_help_tells_every_setting(command: Callable[..., Result], monkeypatch: p
         (["CORPUS", "-o", "NEW", "--dense-schedule", "stairs"], "must be one of cosine, linear"),
         (["CORPUS", "-o", "NEW", "--dense-batch-size", "[1"], "is not a value"),
         (["CORPUS", "-o", "NEW", "--recipe", "NOWHERE"], "cannot be read"),
+        (["CORPUS"], "give -o BUNDLE, or --continue BUNDLE --new DOCS"),
+        (["-o", "NEW"], "give CORPUS, or --continue"),
+        (["CORPUS", "-o", "NEW", "--new", "CORPUS"], "--new needs --continue BUNDLE"),
         (["CORPUS", "-o", "NEW", "--minutes", "0"], "minutes must be a number above 0"),
         (["CORPUS", "-o", "NEW", "--model", "NOWHERE"], "there is no model folder"),
     ],
@@ -165,6 +170,75 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert words in line
     assert not (tmp_path / "NEW").exists()
     assert [path.name for path in (tmp_path / "OCCUPIED").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--continue", "BUNDLE"], "--continue needs --new DOCS"),
+        (["CORPUS", "--continue", "BUNDLE", "--new", "MORE"], "CORPUS cannot be given"),
+        (["--continue", "BUNDLE", "--new", "MORE", "-o", "ELSEWHERE"], "-o cannot be given"),
+        (["--continue", "BUNDLE", "--new", "MORE", "--model", "MODEL"], "--model cannot be given"),
+        (["--continue", "NOWHERE", "--new", "MORE"], "NOWHERE is not a hybridret bundle"),
+        (["--continue", "BUNDLE", "--new", "NOWHERE"], "there is no corpus"),
+        (["--continue", "BUNDLE", "--new", "EMPTY"], "holds no documents"),
+        (["--continue", "BUNDLE", "--new", "CORPUS"], "40 of 40 new documents have ids that the bundle has already"),
+        (["--continue", "BUNDLE", "--new", "MORE", "--qrels", "MORE"], "--qrels needs --queries"),
+        (["--continue", "BUNDLE", "--new", "MORE", "--continual-replay", "1"], "must be a share from 0 up and below 1"),
+        (["--continue", "BUNDLE", "--new", "MORE", "--continual-replay", "0"], "distillation needs replayed texts"),
+        (["--continue", "BUNDLE", "--new", "MORE", "--work", "OCCUPIED"], "is no work folder of fine-tuning"),
+        (["--continue", "FOREIGN", "--new", "MORE"], "which a bundle cannot hold and nothing can train"),
+    ],
+)
+def test_bad_input_to_a_bundle_that_goes_on_is_one_line_and_changes_nothing(
+    command: Callable[..., Result],
+    domain: Any,
+    tiny_encoder: Any,
+    embeddings: Any,
+    tmp_path: Path,
+    write_jsonl: Callable[..., Path],
+    arguments: list[str],
+    words: str,
+) -> None:
+    documents = read_corpus(str(domain.folder))
+    (tmp_path / "OCCUPIED").mkdir()
+    (tmp_path / "OCCUPIED" / "thesis.txt").touch()
+    HybridIndex.build(documents, tiny_encoder, path=tmp_path / "BUNDLE")
+    HybridIndex.build(documents[:3], make_encoder(embeddings), path=tmp_path / "FOREIGN")
+    places = {
+        "CORPUS": domain.folder,
+        "EMPTY": write_jsonl(tmp_path / "empty.jsonl"),
+        "MORE": write_jsonl(tmp_path / "more.jsonl", {"_id": "more", "text": "a violet ship in hall 99"}),
+        **{name: tmp_path / name for name in ("BUNDLE", "FOREIGN", "NOWHERE", "OCCUPIED", "ELSEWHERE")},
+    }
+    done = command(*(places.get(each, each) for each in arguments))
+    assert done.code == 2, done
+    assert done.out == ""
+    (line,) = [line for line in done.err.splitlines() if line.startswith("hybridret: ")]
+    assert words in line
+    assert len(HybridIndex.open(tmp_path / "BUNDLE")) == 40
+    assert not (tmp_path / "ELSEWHERE").exists()
+
+
+def test_a_bundle_goes_on_with_new_documents(
+    command: Callable[..., Result], domain: Any, tiny_encoder: Any, tmp_path: Path, write_jsonl: Callable[..., Path]
+) -> None:
+    bundle = tmp_path / "b"
+    HybridIndex.build(read_corpus(str(domain.folder)), tiny_encoder, path=bundle)
+    records = [{"_id": f"n{at}", "text": f"The violet ship {at} lies in harbour {at}. It sails."} for at in range(12)]
+    new = write_jsonl(tmp_path / "new.jsonl", *records)
+    options = ["--recipe", domain.recipe, "--docid-max-steps", "2", "--docid-precision", "fp32"]
+    done = command("--continue", bundle, "--new", new, *labels(domain), *options)
+    assert done.code == 0, done.err
+    shown = " ".join(done.out.split())
+    assert "Recall@10 of held-out questions before and after each batch" in shown
+    assert "Trained 2 steps; 52 documents in" in shown
+    again = command("--continue", bundle, "--new", new, *labels(domain), *options, "--resume", "--json")
+    assert again.code == 0, again.err
+    report = json.loads(again.out)
+    assert [each["batch"] for each in report["updates"]] == [1]
+    assert report["questions"]["old"]["kind"] == "labelled"
+    assert report["questions"]["new"]["kind"] == "made"
 
 
 def test_a_question_whose_positive_is_not_there_is_dropped_not_trained_on(

@@ -1,0 +1,156 @@
+"""Whether what went on learning is shipped: what old and new documents are asked, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from finetune.gate import Exam
+from finetune.gate.decide import DECIDING, Values
+from finetune.gate.exam import graded
+from finetune.generative.decide import measure_docids
+from finetune.negatives.pool import nearest
+from hybridret.docids import ResidualQuantizer
+from hybridret.generative import CodeDecoder
+from hybridret.types import Encoder, FloatArray
+
+KEPT = "Recall@10"
+_DEPTH = 100
+
+
+class Models(NamedTuple):
+    """What answers questions.
+
+    Attributes:
+        queries: Encodes them.
+        decoder: Scores docids.
+    """
+
+    queries: Encoder
+    decoder: CodeDecoder
+
+
+class Side(NamedTuple):
+    """Held-out questions about old documents or about new ones, put to all documents.
+
+    Attributes:
+        exam: The questions.
+        vectors: *Shape:* (n_documents, dimension), float32, of the exam's documents.
+        quantizer: Gives them their codes.
+    """
+
+    exam: Exam
+    vectors: FloatArray
+    quantizer: ResidualQuantizer
+
+    def measure(self, models: Models) -> dict[str, Values]:
+        """By retriever and measure the value of each question."""
+        queries = models.queries.encode_queries(list(self.exam.queries.values()))
+        return {
+            "dense": graded(self.exam, nearest(queries, self.vectors, _DEPTH)),
+            "docid": measure_docids(self.vectors, queries, self.quantizer, models.decoder, self.exam),
+        }
+
+
+class Trial(NamedTuple):
+    """A model compared with the old one.
+
+    Attributes:
+        ratio: Share of the new weights.
+        old: By retriever and measure, before and after, of questions about old documents.
+        new: The same of questions about new ones.
+        passed: Whether it may be shipped.
+        reason: Why, or why not.
+    """
+
+    ratio: float
+    old: dict[str, dict[str, tuple[float, float]]]
+    new: dict[str, dict[str, tuple[float, float]]]
+    passed: bool
+    reason: str
+
+
+class Decision(NamedTuple):
+    """What is shipped.
+
+    Attributes:
+        ratio: Share of the new weights in it; 0: the old models are kept.
+        trials: What was compared, in this order.
+    """
+
+    ratio: float
+    trials: list[Trial]
+
+    def sentence(self) -> str:
+        """The decision in words."""
+        last = self.trials[-1]
+        if self.ratio == 1.0:
+            return f"The new models are shipped: {last.reason}."
+        if self.ratio > 0:
+            rest = "" if len(self.trials) == 1 else f"; with more of them, {self.trials[-2].reason}"
+            return f"A merge with {self.ratio:.0%} of the new weights is shipped: {last.reason}{rest}."
+        reasons = "; ".join(f"{trial.ratio:.0%} new: {trial.reason}" for trial in self.trials)
+        return f"The old models are kept ({reasons})."
+
+
+def decide(
+    sides: tuple[Side | None, Side],
+    models: Callable[[float], Models],
+    ratios: Sequence[float],
+    tolerance: float | None,
+) -> Decision:
+    """Takes the largest share of new weights with which old documents are kept and new ones gain.
+
+    Old ones are kept where neither dense nor docid loses more Recall@10 on them than is tolerated. New ones gain where
+    the mean of both retrievers' nDCG@10 on them rises. Without a tolerance the first share is taken as it is.
+
+    Args:
+        sides: Questions about old documents, None where there are none, and about new ones.
+        models: Gives the models with a share of the new weights; with 0 the old ones.
+        ratios: Shares to try, the largest first.
+        tolerance: How much Recall@10 may fall; None: anything is shipped.
+    """
+    before = [None if side is None else side.measure(models(0.0)) for side in sides]
+    trials: list[Trial] = []
+    for ratio in ratios:
+        asked = models(ratio)
+        old, new = (
+            {} if side is None or was is None else compared(was, side.measure(asked))
+            for side, was in zip(sides, before, strict=True)
+        )
+        trials.append(trial(ratio, old, new, tolerance))
+        if trials[-1].passed:
+            return Decision(ratio, trials)
+    return Decision(0.0, trials)
+
+
+def compared(before: dict[str, Values], after: dict[str, Values]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Means before and after, by retriever and measure."""
+    return {
+        retriever: {name: (float(each.mean()), float(after[retriever][name].mean())) for name, each in values.items()}
+        for retriever, values in before.items()
+    }
+
+
+def trial(
+    ratio: float,
+    old: dict[str, dict[str, tuple[float, float]]],
+    new: dict[str, dict[str, tuple[float, float]]],
+    tolerance: float | None,
+) -> Trial:
+    """Judges one model; see ``decide``."""
+    if tolerance is None:
+        return Trial(ratio, old, new, True, "no tolerance was set")
+    lost = {name: values[KEPT][0] - values[KEPT][1] for name, values in old.items()}
+    worst = max(lost, key=lambda name: lost[name], default=None)
+    gain = float(np.mean([values[DECIDING][1] - values[DECIDING][0] for values in new.values()]))
+    told = f"{DECIDING} on new documents {gain:+.3f}"
+    if worst is not None:
+        told += f", {KEPT} on old ones {-lost[worst]:+.3f} ({worst})"
+        if lost[worst] > tolerance:
+            return Trial(ratio, old, new, False, f"too much is forgotten: {told}")
+    if gain <= 0:
+        return Trial(ratio, old, new, False, f"nothing is gained: {told}")
+    return Trial(ratio, old, new, True, told)

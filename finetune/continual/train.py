@@ -1,0 +1,102 @@
+"""Training that goes on: from a bundle's models and texts about new documents to models that know these too."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune.continual.config import ContinualConfig
+from finetune.continual.rows import Material, replayed
+from finetune.generative.config import DocidConfig
+from finetune.generative.train import SLACK, TrainedDocids, planned_steps, table_rate
+from hybridret.errors import InputError
+from hybridret.types import CodeArray, FloatArray, Progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from hybridret.generative import CodeDecoder
+
+ADAPTER = "adapter"
+
+
+def go_on(
+    encoder: SentenceTransformer,
+    decoder: CodeDecoder,
+    codes: CodeArray,
+    vectors: FloatArray,
+    material: Material,
+    config: DocidConfig,
+    continual: ContinualConfig,
+    folder: Path,
+    prompt: str = "",
+    seconds: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TrainedDocids:
+    """Trains in place, going on from the last checkpoint in the folder where there is one.
+
+    Args:
+        encoder: The encoder of queries; changed in place.
+        decoder: The code tables to start from.
+        codes: *Shape:* (n_documents, n_levels), the documents' codes, which stay as they are.
+        vectors: *Shape:* (n_documents, dimension), float32, the documents' vectors, which stay as they are.
+        material: What to learn from.
+        config: Settings of docid training.
+        continual: What holds the model to what it knew.
+        folder: Where checkpoints, the plan and adapters go.
+        prompt: Text before queries.
+        seconds: Time for training, unless the configuration fixes the steps.
+        seed: Seed of everything random.
+        progress: Told how far the work is.
+
+    Raises:
+        InputError: There is no question about a new document, or adapters fit no part of the encoder.
+        TrainingError: The loss is not finite, or there is no time for a step.
+    """
+    from transformers import set_seed
+
+    from finetune.continual.memory import Memory, diagonal_fisher
+    from finetune.continual.trainer import ContinualTrainers
+    from finetune.generative.model import DocidModel
+
+    if not material.new_questions:
+        raise InputError("there is no question about a new document to learn from")
+    folder.mkdir(parents=True, exist_ok=True)
+    set_seed(seed)
+    start, rows = time.monotonic(), material.rows
+    n_asked = len(material.new_questions) + len(material.old_questions)
+    tables_rate = config.table_learning_rate or table_rate(n_asked, len(vectors))
+    config = replace(config, learning_rate=continual.learning_rate, table_learning_rate=tables_rate)
+    model = DocidModel(encoder, decoder, codes).to(encoder.device)
+    old, fisher = material.old_questions or material.old_sentences, {}
+    if continual.ewc and old:
+        fisher = diagonal_fisher(model, old, prompt, continual.fisher_questions, config.candidates, seed)
+    memory = Memory.of(model, fisher, material.first_old)
+    adapters = _with_adapters(encoder, continual.lora_rank, seed) if continual.lora_rank else None
+    prepared = time.monotonic() - start
+    make = ContinualTrainers(model, config, rows, vectors, prompt, seed, progress, memory=memory, continual=continual)
+
+    def plan_of(steps: int) -> Any:
+        return replayed(material, steps, config.batch_size, continual.replay, config.sentences, seed)
+
+    steps = planned_steps(make, plan_of, folder, seconds - prepared)
+    losses = make.run(plan_of(steps), folder / "steps", "docid training", (seconds - prepared) * SLACK)
+    encoder.eval()
+    if adapters is not None:
+        adapters.save_pretrained(str(folder / ADAPTER))
+        adapters.merge_and_unload()
+    facts = {"steps": steps, "seconds": time.monotonic() - start, "losses": losses[:: max(1, len(losses) // 50)]}
+    facts |= {"texts": {name: len(each) for name, each in zip(Material._fields, material, strict=True)}}
+    return TrainedDocids(model.decoder(), facts)
+
+
+def _with_adapters(encoder: SentenceTransformer, rank: int, seed: int) -> Any:
+    from hybridret.generative.adapters import with_lora
+
+    transformer = getattr(encoder[0], "auto_model", None)
+    if transformer is None:
+        raise InputError("the query encoder is no transformer: set continual.lora_rank to 0")
+    return with_lora(transformer, "FEATURE_EXTRACTION", rank, [], seed)

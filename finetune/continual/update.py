@@ -1,0 +1,335 @@
+"""One batch of new documents: added at once, then learned, and shipped where old ones are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from finetune.continual.asking import Asked, ask, material
+from finetune.continual.decide import Decision, Models, Side, decide
+from finetune.continual.train import go_on
+from finetune.encoding import RememberingEncoder
+from finetune.gate.merge import merged
+from finetune.recipe import Recipe
+from finetune.splitting import held_out_exam
+from finetune.types import Question
+from finetune.workfolder import (
+    Stage,
+    WorkFolder,
+    fingerprint,
+    read_documents,
+    read_questions,
+    write_documents,
+    write_questions,
+)
+from hybridret.changes import Changes
+from hybridret.dense import TransformerEncoder
+from hybridret.errors import InputError
+from hybridret.fit import fit_ranker, labelled_questions
+from hybridret.generative import CodeDecoder, DocidRetriever
+from hybridret.hybrid import HybridIndex
+from hybridret.models import load_model
+from hybridret.types import Document, FloatArray, IntArray, Progress
+
+_ARRAYS, _MODEL = "decoder.safetensors", "model"
+_DOCUMENTS, _PARTS = "documents.jsonl", ("old", "new")
+_RESERVED, _LEAST_TRAINING = 0.15, 0.2
+
+
+class Update:
+    """Training that goes on with documents that were added to a bundle.
+
+    Args:
+        changes: The bundle, which holds the new documents already.
+        new_ids: Ids of the new documents.
+        labelled: Labelled questions about new or old ones.
+        recipe: All settings.
+        work: Where artefacts lie.
+        start: When the run began, on the monotonic clock.
+        progress: Told how far the work is.
+    """
+
+    def __init__(
+        self,
+        changes: Changes,
+        new_ids: set[str],
+        labelled: Sequence[Question],
+        recipe: Recipe,
+        work: WorkFolder,
+        start: float,
+        progress: Progress | None = None,
+    ) -> None:
+        self.changes, self.new_ids, self.labelled, self.recipe = changes, new_ids, labelled, recipe
+        self.work, self.start, self.progress = work, start, progress
+        self.generation, self.store = changes.generation, changes.store
+        self.documents = [document for _, document in self.store.documents()]
+        assert self.generation.docid is not None
+        self.docid: DocidRetriever = self.generation.docid
+
+    @cached_property
+    def encoder(self) -> TransformerEncoder:
+        """The bundle's encoder."""
+        encoder = self.changes.bundled_encoder()
+        assert isinstance(encoder, TransformerEncoder)
+        return encoder
+
+    @cached_property
+    def asked(self) -> tuple[Asked, Asked]:
+        """Questions about old documents, and about new ones."""
+        folder = self.questions.folder
+        old, new = (
+            Asked(read_questions(folder / f"{part}.train.jsonl"), read_questions(folder / f"{part}.held_out.jsonl"))
+            for part in _PARTS
+        )
+        return old, new
+
+    @cached_property
+    def texts(self) -> list[Document]:
+        """The documents that training sees."""
+        return read_documents(self.questions.folder / _DOCUMENTS)
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """The row of the index of each of ``texts``. *Shape:* (n_texts,)."""
+        place = {doc_id: row for row, doc_id in enumerate(self.generation.ids) if self.generation.alive[row]}
+        return np.array([place[each.doc_id] for each in self.texts], dtype=np.int64)
+
+    @cached_property
+    def remembering(self) -> RememberingEncoder:
+        """The encoder, knowing the documents' vectors."""
+        encoder = RememberingEncoder(self.encoder)
+        encoder.remember([each.text for each in self.texts], self.vectors)
+        return encoder
+
+    @property
+    def vectors(self) -> FloatArray:
+        """The vectors of ``texts``, as the index has them. *Shape:* (n_texts, dimension), float32."""
+        vectors: FloatArray = self.generation.dense.vectors[self.rows]
+        return vectors
+
+    @cached_property
+    def questions(self) -> Stage:
+        """Leaves the documents that training sees, and questions about old and new ones."""
+        from finetune.cleaning import clean
+
+        def make(folder: Path) -> dict[str, Any]:
+            cleaned = clean(self.documents, self.labelled, replace(self.recipe.clean, chunk_above=0))
+            language = self.generation.config.language
+            sides = ask(
+                cleaned.documents,
+                cleaned.questions,
+                self.new_ids,
+                self.encoder,
+                self.recipe,
+                language,
+                self.work.cache,
+                self.progress,
+            )
+            write_documents(folder / _DOCUMENTS, cleaned.documents)
+            for part, side in zip(_PARTS, sides, strict=True):
+                write_questions(folder / f"{part}.train.jsonl", side.train)
+                write_questions(folder / f"{part}.held_out.jsonl", side.held_out)
+            facts: dict[str, Any] = {
+                part: {"train": len(side.train), "held_out": len(side.held_out), "kind": side.kind}
+                for part, side in zip(_PARTS, sides, strict=True)
+            }
+            return facts
+
+        inputs = {
+            "documents": fingerprint([document._asdict() for document in self.documents]),
+            "new": sorted(self.new_ids),
+            "labelled": fingerprint([question._asdict() for question in self.labelled]),
+            "clean": asdict(self.recipe.clean),
+            "queries": asdict(self.recipe.queries),
+            "gate": [self.recipe.gate.held_out, self.recipe.gate.at_most, self.recipe.gate.at_least],
+            "seed": self.recipe.seed,
+        }
+        return self.work.run("questions", inputs, make, keep_started=True)
+
+    @cached_property
+    def training(self) -> Stage:
+        """Leaves the trained query encoder and code tables."""
+
+        def make(folder: Path) -> dict[str, Any]:
+            query_model = self.encoder.query_model()
+            trained = go_on(
+                query_model,
+                self.docid.decoder,
+                self.docid.codes[self.rows],
+                self.vectors,
+                material(self.texts, *self.asked, self.new_ids),
+                self.recipe.docid,
+                self.recipe.continual,
+                folder / "training",
+                self.encoder.prompts.query,
+                self._seconds_left(),
+                self.recipe.seed,
+                self.progress,
+            )
+            TransformerEncoder(query_model, self.encoder.name, self.encoder.prompts).save(folder / _MODEL)
+            save_file(trained.decoder.arrays(), folder / _ARRAYS)
+            return trained.facts
+
+        files = self.changes.state.files
+        inputs = {
+            "docid": asdict(self.recipe.docid),
+            "continual": asdict(self.recipe.continual),
+            "seed": self.recipe.seed,
+            "minutes": None if self.recipe.docid.max_steps else self.recipe.minutes,
+            "questions": self.questions.files,
+            "model": self.changes.state.model_files,
+            "decoder": [file.sha256 for part in ("codebooks", "decoder") for file in files.get(part, [])],
+        }
+        return self.work.run("training", inputs, make, keep_started=True)
+
+    def _seconds_left(self) -> float:
+        """Time for training: what is left of the whole but for comparing and writing, and at least a fifth of it."""
+        whole = 60 * self.recipe.minutes
+        return max(whole * (1 - _RESERVED) - (time.monotonic() - self.start), _LEAST_TRAINING * whole)
+
+    def models(self, ratio: float) -> Models:
+        """The old models with a share of the new weights."""
+        if ratio == 0.0:
+            return Models(self.encoder, self.docid.decoder)
+        arrays, old = load_file(self.training.folder / _ARRAYS), self.docid.decoder
+        new = load_model(str(self.training.folder / _MODEL))
+        if ratio < 1.0:
+            new = merged(self.encoder.query_model(), new, ratio)
+        tables = old.tables + np.float32(ratio) * (arrays["tables"] - old.tables)
+        scales = (old.scales * (arrays["scales"] / old.scales) ** ratio).astype(np.float32)
+        return Models(self.encoder.with_query_model(new), CodeDecoder(tables, scales))
+
+    def decide(self) -> Decision:
+        """Compares the models on held-out questions; see ``decide.decide``."""
+        gate, tolerance = self.recipe.gate, self.recipe.continual.tolerance
+        sides = [self._side(asked) for asked in self.asked]
+        old, new = sides
+        if new is None:
+            raise InputError("there are too few questions about the new documents to compare models on")
+        most = 1.0 if self.asked[1].kind == "labelled" else gate.unproven
+        ratios = [most, *(ratio for ratio in gate.ratios if ratio < most)]
+        return decide((old, new), self.models, ratios, tolerance)
+
+    def _side(self, asked: Asked) -> Side | None:
+        if not asked.held_out:
+            return None
+        exam = held_out_exam(self.texts, asked.held_out)
+        vectors = self.remembering.encode_documents([document.text for document in exam.documents])
+        return Side(exam, vectors, self.docid.quantizer)
+
+    def ship(self, decision: Decision, update: Mapping[str, Any]) -> None:
+        """Gives the bundle what was decided, in one commit."""
+        if decision.ratio == 0.0:
+            self.changes.note(update)
+            return
+        encoder, decoder = self.models(decision.ratio)
+        generation, store = self.changes.generation, self.store
+        held_out = [each for side in self.asked if side.kind == "labelled" for each in side.held_out]
+        given = {each.text: dict.fromkeys(each.positives, 1) for each in held_out}
+        labels = labelled_questions(given, generation, store.keys_of)
+        taught = replace(generation, docid=self.docid.with_decoder(decoder))
+        ranker = fit_ranker(taught, store.by_key, encoder, labels, self.progress)
+        self.changes.retrain(encoder, self.docid.quantizer, decoder, ranker, update, store)
+
+
+def continue_training(
+    bundle: Path | str,
+    documents: Sequence[Document],
+    *,
+    questions: Sequence[Question] = (),
+    recipe: Recipe | None = None,
+    work: Path | str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Adds documents to a bundle and goes on training its docids and query encoder with them.
+
+    The documents are added first, durably: they are found at once by what the bundle knows. The document encoder, all
+    vectors and the codebooks stay. Where docids were not trained before, training starts from the codebooks.
+
+    Args:
+        bundle: The bundle's folder; the trained models replace its own, at once or not at all.
+        documents: The new documents.
+        questions: Labelled questions about them, and about old ones, which are replayed.
+        recipe: Settings; of the stages clean, queries, gate, docid and continual.
+        work: Folder for artefacts; by default beside the bundle, named after it with ``.update``.
+        resume: Whether an interrupted run with the same documents is gone on with; these may be in the bundle already.
+        progress: Told how far the work is.
+
+    Returns:
+        The report, as JSON can hold it: ``bundle``, ``work``, ``documents``, ``questions``, ``decision``, ``steps``,
+        ``updates`` (a row for each batch so far: what old and new documents' questions were answered like before and
+        after) and ``seconds``.
+
+    Raises:
+        InputError: Documents, questions or settings are at fault, or the bundle's encoder cannot be trained.
+        BundleError: There is no bundle, or it cannot be written.
+        TrainingError: Training cannot go on.
+    """
+    start, bundle, recipe = time.monotonic(), Path(bundle), recipe or Recipe()
+    place = Path(work) if work is not None else bundle.with_name(bundle.name + ".update")
+    changes = Changes.open(bundle)
+    if not changes.state.model_files:
+        raise InputError(f"{bundle} was built with {changes.model}, which a bundle cannot hold and nothing can train")
+    index = HybridIndex(changes, changes.bundled_encoder)
+    if not len(index):
+        raise InputError(f"{bundle} holds no documents; index or finetune the new ones")
+    key = fingerprint([[each._asdict() for each in documents], [each._asdict() for each in questions], asdict(recipe)])
+    done = next((each for each in changes.state.updates if resume and each["key"] == key), None)
+    if done is None:
+        added = _missing(index, documents, resume)
+        folder = WorkFolder(place, resume)
+        index.add(added, progress=progress)
+        new_ids = {document.doc_id for document in documents}
+        run = Update(changes, new_ids, questions, recipe, folder, start, progress)
+        steps = run.training.facts["steps"]
+        decision = run.decide()
+        facts = run.questions.facts
+        done = {"key": key, "batch": len(changes.state.updates) + 1, "new_documents": len(documents)}
+        done |= {"documents": len(index), "questions": facts, "steps": steps} | _told(decision)
+        run.ship(decision, done)
+    return {
+        "bundle": str(bundle),
+        "work": str(place),
+        **{name: value for name, value in done.items() if name != "key"},
+        "updates": changes.state.updates,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def _missing(index: HybridIndex, documents: Sequence[Document], resume: bool) -> list[Document]:
+    """The documents that are to be added; an interrupted run has added them already."""
+    if not documents:
+        raise InputError("there are no new documents")
+    found = {each.doc_id: each.text for each in index.get([document.doc_id for document in documents])}
+    if resume:
+        found = {each.doc_id: "" for each in documents if found.get(each.doc_id, each.text) != each.text}
+        present = index.ids()
+        if not found:
+            return [document for document in documents if document.doc_id not in present]
+    if found:
+        some = ", ".join(repr(name) for name in list(found)[:3])
+        raise InputError(
+            f"{len(found)} of {len(documents)} new documents have ids that the bundle has already, such as {some}"
+        )
+    return list(documents)
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    """The decision, and what questions about old and new documents were answered like before and are now."""
+    shown = decision.trials[-1]
+    sides = {"old": shown.old, "new": shown.new}
+    if decision.ratio == 0.0:
+        sides = {
+            side: {name: {each: (was, was) for each, (was, _) in values.items()} for name, values in found.items()}
+            for side, found in sides.items()
+        }
+    trials = [trial._asdict() for trial in decision.trials]
+    return {**sides, "ratio": decision.ratio, "sentence": decision.sentence(), "trials": trials}
