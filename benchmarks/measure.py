@@ -40,7 +40,6 @@ class Plan(NamedTuple):
 
 QUICK = Plan(50, (HYBRID,), is_full=False)
 OTHER_PEERS = {
-    "DSI (T5, atomic ids)": {"not run": "no trained generative model yet"},
     "FlagEmbedding finetune": {"not run": "needs an environment of its own"},
 }
 FULL = Plan(300, (*RETRIEVERS, HYBRID), is_full=True)
