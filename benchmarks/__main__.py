@@ -2,7 +2,8 @@
 
 ``python -m benchmarks quick --data PATH`` measures in minutes, the built-in corpus beside your data as a yardstick;
 ``full --data PATH... -o FOLDER`` makes the whole report, and goes on where it was when it is run again. PATH is a BEIR
-folder, its name in ``$HYBRIDRET_DATA``, ``python-docs``, or a bundle. The last line on stdout is JSON.
+folder, its name in ``$HYBRIDRET_DATA``, ``python-docs``, or a bundle. ``readme`` writes README.md's figures anew from
+``benchmarks/results``. The last line on stdout is JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from benchmarks.collection import Collection, read_collection
 from benchmarks.measure import FULL, QUICK, Bench, work_folder
 from benchmarks.parts import VERSION, Parts
+from benchmarks.readme import write_readme
 from benchmarks.report import write_report
 from benchmarks.results import environment
 from benchmarks.summary import sentences
@@ -58,6 +60,8 @@ def _parse() -> argparse.Namespace:
         command.add_argument("--questions", help="the dataset whose questions a bundle is asked")
         command.add_argument("--model", help="embedding model: a folder or a hub id")
         command.add_argument("-o", "--output", type=Path, required=call is _full, help="folder of the report")
+    what = "writes README.md's figures anew from benchmarks/results"
+    commands.add_parser("readme", help=what, description=what).set_defaults(run=lambda _: write_readme())
     return parser.parse_args()
 
 

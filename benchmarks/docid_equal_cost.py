@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import yaml
 from scipy.stats import ttest_rel
 
-from benchmarks.results import FOLDER, write_result
+from benchmarks.results import FOLDER, read_result, write_result
 from finetune import Recipe, finetune, read_recipe
 from finetune.formats import read_questions
 from finetune.recipe import changed
@@ -34,8 +33,7 @@ Values = Mapping[str, Mapping[str, Mapping[str, float]]]
 def main() -> None:
     """Runs the command line's work on each collection and adds its entry to the results."""
     arguments = _parse()
-    path = FOLDER / f"{NAME}.json"
-    entries = json.loads(path.read_text(encoding="utf-8"))["result"] if path.is_file() else {}
+    entries = read_result(NAME)["result"] if (FOLDER / f"{NAME}.json").is_file() else {}
     for name in arguments.names:
         for seed in arguments.seeds:
             entries[f"{name} {arguments.split} {arguments.minutes:g} minutes, seed {seed}"] = measure(

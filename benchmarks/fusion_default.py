@@ -1,5 +1,7 @@
 """The table that decides the untrained fusion: rules and weights on train and dev splits, and on the test splits.
 
+It also fits the sigmoids that the rule ``calibrated`` has where nothing was fitted.
+
 Decide by the first part only; the second is for the report.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,9 @@ from hybridret.data.dataset import Dataset, read_dataset
 from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
 from hybridret.dense import make_encoder
 from hybridret.evaluation import measure_run
-from hybridret.fusion import convex, reciprocal_rank
+from hybridret.fusion import CALIBRATED, RULES, convex, reciprocal_rank
+from hybridret.fusion.calibration import fit_sigmoids
+from hybridret.fusion.training import Judged
 from hybridret.generation import Candidates, Generation
 from hybridret.ranking import top_k
 from hybridret.types import RETRIEVERS, Encoder, Queries, Run
@@ -30,6 +35,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], tuple[float, float, float]]] = {
     "rrf all three": (reciprocal_rank, (1 / 3, 1 / 3, 1 / 3)),
     **{f"convex dense {w:.2f}": (convex, (w, 1 - w, 0.0)) for w in (0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8)},
     **{f"convex equal, docid {w:.1f}": (convex, ((1 - w) / 2, (1 - w) / 2, w)) for w in (0.1, 0.2, 0.3)},
+    **{f"calibrated dense {w:.2f}": (RULES[CALIBRATED], (w, 1 - w, 0.0)) for w in (0.4, 0.5, 0.55, 0.6, 0.7)},
 }
 
 
@@ -37,24 +43,35 @@ def main() -> None:
     """Measures every setting on every split of the collections named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collections", nargs="+", help="BEIR folders, names or python-docs")
-    encoder, rows = make_encoder(), {}
+    encoder, rows, deciding_questions = make_encoder(), {}, []
     for name in parser.parse_args().collections:
         source = find_source(name)
         documents = read_corpus(source)
         ids = [document.doc_id for document in documents]
         texts = [document.text for document in documents]
-        generation = Generation.empty(Config()).appended(ids, texts, encoder.encode_documents(texts))
+        generation = Generation.empty(Config(fusion=CALIBRATED)).appended(ids, texts, encoder.encode_documents(texts))
         for split in ("train", "dev", "test"):
             if source == PYTHON_DOCS or Path(source, "qrels", f"{split}.tsv").is_file():
                 dataset = read_dataset(source, split, set(ids))
-                rows[f"{Path(name).name} {split}"] = measured = _measure(generation, dataset, encoder)
+                measured, judged = _measure(generation, dataset, encoder)
+                rows[f"{Path(name).name} {split}"] = measured
+                deciding_questions.append([] if split == "test" else judged)
                 print(name, split, {setting: round(value, 4) for setting, value in measured.items()}, flush=True)
     deciding = {row: values for row, values in rows.items() if not row.endswith(" test")}
     reported = {row: values for row, values in rows.items() if row.endswith(" test")}
-    write_result("fusion_default", {"ndcg@10": rows, "decided_by": _gains(deciding), "test": _gains(reported)})
+    usual = fit_sigmoids([each for judged in deciding_questions for each in judged])
+    write_result(
+        "fusion_default",
+        {
+            "ndcg@10": rows,
+            "decided_by": _gains(deciding),
+            "test": _gains(reported),
+            "usual sigmoids": {name: [round(value, 3) for value in each] for name, each in usual.items()},
+        },
+    )
 
 
-def _measure(generation: Generation, dataset: Dataset, encoder: Encoder) -> dict[str, float]:
+def _measure(generation: Generation, dataset: Dataset, encoder: Encoder) -> tuple[dict[str, float], list[Judged]]:
     sample = random.Random(SEED).sample(list(dataset.queries), min(MOST_QUERIES, len(dataset.queries)))
     asked = {query: dataset.queries[query] for query in sample}
     dataset = Dataset(asked, {query: dataset.qrels[query] for query in asked}, 0)
@@ -64,15 +81,31 @@ def _measure(generation: Generation, dataset: Dataset, encoder: Encoder) -> dict
     for setting, (rule, weights) in SETTINGS.items():
         pooled = [name for name, weight in zip(RETRIEVERS, weights, strict=True) if weight]
         fused = [
-            _fused(generation, rule, np.array(weights), one) for one in generation.candidates(queries, runs, pooled)
+            _fused(generation, text, rule, np.array(weights), one)
+            for text, one in zip(queries.texts, generation.candidates(queries, runs, pooled), strict=True)
         ]
         measured[setting] = _ndcg(generation, fused, dataset)
-    return measured
+    return measured, _judged(generation, queries, runs, dataset)
 
 
-def _fused(generation: Generation, rule: Callable[..., Any], weights: Any, candidates: Candidates) -> Run:
-    scores = rule(candidates.scores, candidates.ranks, weights)
-    return top_k(scores, 10, generation.ties, candidates.rows)
+def _fused(generation: Generation, text: str, rule: Callable[..., Any], weights: Any, candidates: Candidates) -> Run:
+    comparable = rule is RULES[CALIBRATED]
+    scores = generation.comparable(text, candidates, RETRIEVERS) if comparable else candidates.scores
+    return top_k(rule(scores, candidates.ranks, weights), 10, generation.ties, candidates.rows)
+
+
+def _judged(generation: Generation, queries: Queries, runs: dict[str, list[Run]], dataset: Dataset) -> list[Judged]:
+    """The evidence on all retrievers' candidates, that of untrained docids as if they were trained."""
+    assert generation.docid is not None
+    trained = replace(generation, docid=generation.docid.with_decoder(generation.docid.decoder))
+    judged = []
+    for text, grades, candidates in zip(
+        queries.texts, dataset.qrels.values(), generation.candidates(queries, runs, RETRIEVERS), strict=True
+    ):
+        table = trained.evidence(text, candidates, RETRIEVERS)
+        gains = np.array([grades.get(generation.ids[row], 0) for row in candidates.rows], dtype=np.float64)
+        judged.append(Judged(table, gains, 0.0, candidates.scores))
+    return judged
 
 
 def _ndcg(generation: Generation, runs: list[Run], dataset: Dataset) -> float:

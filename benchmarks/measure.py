@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from benchmarks.collection import Collection
-from benchmarks.cost import cost
+from benchmarks.cost import cost, drawn
+from benchmarks.growth import QUESTIONS, SIZES, growth
 from benchmarks.parts import Parts
 from benchmarks.peers import PEERS, generation, measured_peer
 from benchmarks.poison import poisoning
@@ -40,7 +43,6 @@ class Plan(NamedTuple):
 
 QUICK = Plan(50, (HYBRID,), is_full=False)
 OTHER_PEERS = {
-    "DSI (T5, atomic ids)": {"not run": "no trained generative model yet"},
     "FlagEmbedding finetune": {"not run": "needs an environment of its own"},
 }
 FULL = Plan(300, (*RETRIEVERS, HYBRID), is_full=True)
@@ -88,6 +90,7 @@ class Bench:
             found["robustness"] = self._parts.get(
                 f"{name}.robustness", inputs, lambda: robustness(subject, self._progress)
             )
+            found["growth"] = self._parts.get(f"{name}.growth", inputs, lambda: self._grown(subject))
             found["poison"] = self._parts.get(f"{name}.poison", inputs, lambda: poisoning(subject, self._progress))
         return found
 
@@ -109,6 +112,14 @@ class Bench:
             lambda: build(collection, self._encoder(), bundle, self._progress),
             is_there=bundle.is_dir(),
         )
+
+    def _grown(self, subject: Subject) -> dict[str, Any]:
+        state, queries = subject.index._changes.generation, subject.collection.dataset.queries
+        rows = {state.ids[row]: row for row in np.flatnonzero(state.alive).tolist()}
+        own = [document for document in subject.collection.documents if document.doc_id in rows]
+        vectors = state.dense.vectors[[rows[document.doc_id] for document in own]]
+        asked = drawn(list(queries.values()), QUESTIONS)
+        return growth([document.text for document in own], vectors, asked, subject.index.encoder, SIZES, self._progress)
 
     def _runs(self, subject: Subject, inputs: dict[str, Any]) -> Runs:
         queries = subject.collection.dataset.queries

@@ -20,6 +20,7 @@ from hybridret.errors import InputError, require
 
 VOCABULARY = 32_128
 NOT_RUN = "not run"
+DSI_SECONDS = 60.0
 
 
 class Peer(NamedTuple):
@@ -139,11 +140,19 @@ def ensemble(subject: Subject) -> Peer:
     return Peer(version("langchain-classic"), search)
 
 
+def dsi(subject: Subject) -> Peer:
+    """A DSI-style T5-shaped model with atomic ids, trained from scratch for a minute."""
+    from benchmarks.dsi import Dsi
+
+    return Peer(version("transformers"), Dsi(subject, DSI_SECONDS))
+
+
 PEERS: dict[str, Make] = {
     "LangChain ensemble": ensemble,
     "rank_bm25": rank_bm25,
     "bm25s": bm25s,
     "st semantic_search": semantic_search,
+    "DSI (T5 from scratch, atomic ids)": dsi,
 }
 """Peers by name. One that is not installed is reported as not run, with the line that installs it."""
 

@@ -1,4 +1,4 @@
-"""Where results go: one JSON file a benchmark, with what is needed to run it again."""
+"""Where results are: one JSON file a benchmark, with what is needed to run it again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hybridret.errors import InputError
+
 FOLDER = Path(__file__).parent / "results"
+VERSION = 1
+"""Of the files; grows when what they hold changes its meaning. Files that tell none are of version 1."""
 _PACKAGES = ("faiss-cpu", "numpy", "rank-bm25", "sentence-transformers", "torch", "transformers")
 
 
@@ -30,6 +34,7 @@ def write_result(name: str, result: dict[str, Any]) -> None:
     """Writes a result beside the machine, versions, commit and command, and prints it as the last line."""
     document = {
         "benchmark": name,
+        "version": VERSION,
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
         **environment(),
         "result": result,
@@ -37,6 +42,32 @@ def write_result(name: str, result: dict[str, Any]) -> None:
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(result, ensure_ascii=False))
+
+
+def read_result(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """Reads a benchmark's result with the machine, versions, commit and command that belong to it.
+
+    Args:
+        name: Of the benchmark.
+        folder: Where the files are.
+
+    Raises:
+        InputError: The file is missing, of another version, or no such file; the message names file and line.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        raise InputError(f"there is no {path}; python -m benchmarks.{name} makes it")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}:1: not UTF-8") from error
+    if not isinstance(document, dict) or document.get("benchmark") != name or "result" not in document:
+        raise InputError(f"{path}:1: not a result of the benchmark {name}")
+    if (found := document.get("version", 1)) != VERSION:
+        raise InputError(f"{path}:1: a result of version {found!r}, this is {VERSION}; python -m benchmarks.{name}")
+    return document
 
 
 def _processor() -> str:

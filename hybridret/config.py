@@ -22,7 +22,7 @@ class Config:
         docid_codes: Size of each level's codebook; fewer where the collection is small.
         depth: Candidates that each retriever contributes to the fusion.
         fusion: ``learned``, by the evidence on each candidate, or a rule: ``convex``, ``rrf``, ``standard``,
-            ``logistic``, ``rank`` or ``combmnz``, see ``hybridret.fusion.rules``.
+            ``calibrated``, ``rank`` or ``combmnz``, see ``hybridret.fusion.rules``.
         weights: Weight of each retriever in a rule; ``learned`` uses them where dense or bm25 does not take part.
         seed: Seed of everything random.
     """

@@ -70,7 +70,7 @@ def explain(
     if weights is None:
         facts |= _by_ranker(generation, text, candidates, names, place, retrievers)
     else:
-        _by_rule(generation, candidates, names, place, weights, retrievers)
+        _by_rule(generation, text, candidates, names, place, weights, retrievers)
     if "dense" in retrievers:
         retrievers["dense"]["tokens"] = token_contributions(generation, text, queries.vectors[0], without, row)
     if "bm25" in retrievers:
@@ -85,6 +85,7 @@ def explain(
 
 def _by_rule(
     generation: Generation,
+    text: str,
     candidates: Candidates,
     names: Sequence[str],
     place: int,
@@ -92,10 +93,10 @@ def _by_rule(
     retrievers: dict[str, dict[str, Any]],
 ) -> None:
     rule = RULES.get(generation.config.fusion, convex)
-    each = np.diag(weights)
-    alone = np.array([rule(candidates.scores, candidates.ranks, own)[place] for own in each])
+    scores, each = generation.comparable(text, candidates, names), np.diag(weights)
+    alone = np.array([rule(scores, candidates.ranks, own)[place] for own in each])
     if rule is comb_mnz and alone.any():
-        alone *= rule(candidates.scores, candidates.ranks, weights)[place] / alone.sum()
+        alone *= rule(scores, candidates.ranks, weights)[place] / alone.sum()
     for name, weight, contribution in zip(names, weights.tolist(), alone.tolist(), strict=True):
         retrievers[name] |= {"weight": weight, "contribution": contribution}
 

@@ -11,6 +11,7 @@ import numpy as np
 from hybridret.data.lifted import LIFTERS
 from hybridret.errors import InputError
 from hybridret.fusion import PRIOR, Ranker
+from hybridret.fusion.calibration import fit_sigmoids
 from hybridret.fusion.gate import choose, with_labels, with_trees
 from hybridret.fusion.training import Judged, dcg, fit_calibration, fit_weights
 from hybridret.generation import Generation
@@ -75,7 +76,7 @@ def fit_ranker(
     choice = choose(telling, weights, generation.config.seed, generation.evident)
     base = Ranker(weights) if choice.name == "learned" else Ranker.single(choice.name)
     trees = with_trees(own, weights, generation.config.seed) if choice.name == "learned" else None
-    base = replace(base, trees=trees)
+    base = replace(base, trees=trees, sigmoids=fit_sigmoids([each for group in telling for each in group]))
     counts = {kind: len(each) for kind, each in judged.items()}
     report = {"questions": counts, "labels_taken": taken, "trees": trees is not None, **choice.as_json()}
     return _calibrated(base, telling, generation, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -16,10 +16,24 @@ from hybridret.dense import DenseRetriever
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import InputError
 from hybridret.facts import query_facts
-from hybridret.fusion import NO_FACTS, RULES, Ranker, Spread, convex, evidence, spread_of
+from hybridret.fusion import (
+    CALIBRATED,
+    NO_FACTS,
+    RULES,
+    USUAL,
+    Ranker,
+    Spread,
+    among,
+    convex,
+    evidence,
+    share_of_ceiling,
+    spread_of,
+    standardised,
+)
 from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
 from hybridret.types import (
+    RETRIEVERS,
     Arrays,
     BoolArray,
     FloatArray,
@@ -232,14 +246,30 @@ class Generation:
             docid=None if self.docid is None or not len(kept) else self.docid.picked(kept),
         )
 
-    def runs(self, queries: Queries, k: int, allowed: Allowed | None, names: Sequence[str]) -> dict[str, list[Run]]:
-        """Each named retriever's k best rows per query."""
-        found = {}
-        for name in names:
-            retriever = self.retriever(name)
-            if retriever is not None:
+    def runs(
+        self,
+        queries: Queries,
+        k: int,
+        allowed: Allowed | None,
+        names: Sequence[str],
+        guides: Sequence[Run] | None = None,
+    ) -> dict[str, list[Run]]:
+        """Each named retriever's k best rows per query; docid's search is guided by dense hits.
+
+        Args:
+            queries: The queries, encoded.
+            k: How many rows to find.
+            allowed: Rows that may be found; None: all.
+            names: The retrievers.
+            guides: Dense hits by query, where dense is not among the names.
+        """
+        found: dict[str, list[Run]] = {}
+        for name in sorted(names, key=RETRIEVERS.index):
+            if name == "docid" and self.docid is not None:
+                found[name] = self.docid.search(queries, k, allowed, self.ties, found.get("dense", guides))
+            elif (retriever := self.retriever(name)) is not None:
                 found[name] = retriever.search(queries, k, allowed, self.ties)
-        return found
+        return {name: found[name] for name in names if name in found}
 
     def candidates(
         self, queries: Queries, runs: dict[str, list[Run]], pooled: Sequence[str], extra: Sequence[int] = ()
@@ -313,6 +343,23 @@ class Generation:
             candidates.scores[names.index("docid")] if "docid" in names and "docid" in self.evident else None,
         )
 
+    def comparable(self, text: str, candidates: Candidates, names: Sequence[str]) -> ScoreArray:
+        """The scores that the configured rule sees: probabilities of relevance for ``calibrated``, else as they are.
+
+        *Shape:* (n_retrievers, n_candidates), float64.
+        """
+        scores = candidates.scores
+        if self.config.fusion != CALIBRATED:
+            return scores
+        ranker = self.applied_ranker
+        measures: dict[str, Callable[[ScoreArray], ScoreArray]] = {
+            "dense": lambda own: standardised(own, ranker.spread or self.spread),
+            "bm25": lambda own: share_of_ceiling(own, self.bm25.ceiling(text)),
+            "docid": among,
+        }
+        sigmoids = {**USUAL, **ranker.sigmoids}
+        return np.array([sigmoids[name](measures[name](own)) for name, own in zip(names, scores, strict=True)])
+
     def query_facts(self, text: str) -> ScoreArray:
         """What a query looks like to the ranker's trees. *Shape:* (n_facts,)."""
         terms = list(dict.fromkeys(self.bm25.tokenizer(text)))
@@ -332,7 +379,8 @@ class Generation:
             facts = NO_FACTS if ranker.trees is None else self.query_facts(text)
             fused = ranker.sums(self.evidence(text, candidates, names), facts)
         else:
-            fused = RULES.get(self.config.fusion, convex)(candidates.scores, candidates.ranks, weights)
+            rule = RULES.get(self.config.fusion, convex)
+            fused = rule(self.comparable(text, candidates, names), candidates.ranks, weights)
         run = top_k(fused, k, self.ties, candidates.rows)
         if weights is None:
             run = Run(run.rows, self.applied_ranker.probabilities(run.scores))

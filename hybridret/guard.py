@@ -13,8 +13,9 @@ from hybridret.errors import HybridretError
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-ENCODING, SEARCHING, SCORING = 0.5, 0.8, 1.0
-"""Which share of a time budget may be over when the encoder, the searches and the scoring of candidates end."""
+ENCODING, GUIDING, SEARCHING, SCORING = 0.5, 0.65, 0.8, 1.0
+"""Which share of a time budget may be over when the encoder ends, docid's search waits no longer for dense hits, the
+searches end, and the scoring of candidates ends."""
 
 
 class Budget:

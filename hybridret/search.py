@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from hybridret.allowed import Allowed
 from hybridret.errors import InputError, RetrievalError
 from hybridret.generation import Candidates, Generation
-from hybridret.guard import SCORING, SEARCHING, Asked, Budget, ask
+from hybridret.guard import GUIDING, SCORING, SEARCHING, Asked, Budget, ask
 from hybridret.ranking import diversify
 from hybridret.types import RETRIEVERS, Detail, Hit, IntArray, Queries, Run, ScoreArray
 
@@ -120,10 +121,37 @@ def pooled_names(generation: Generation, names: Sequence[str], weights: ScoreArr
 def _searched(
     generation: Generation, queries: Queries, search: Search, names: Sequence[str], depth: int
 ) -> Asked[list[Run]]:
-    def of(name: str) -> Callable[[], list[Run]]:
-        return lambda: _sound(generation, queries, generation.runs(queries, depth, search.allowed, [name])[name])
+    dense: Future[list[Run]] = Future()
 
-    return ask({name: of(name) for name in names}, search.budget.left(SEARCHING))
+    def of(name: str) -> Callable[[], list[Run]]:
+        def answer() -> list[Run]:
+            guides = _guides(dense, search.budget) if name == "docid" and "dense" in names else None
+            return _sound(generation, queries, generation.runs(queries, depth, search.allowed, [name], guides)[name])
+
+        return (lambda: _kept(dense, answer)) if name == "dense" else answer
+
+    first = sorted(names, key=RETRIEVERS.index)
+    asked = ask({name: of(name) for name in first}, search.budget.left(SEARCHING))
+    return asked._replace(results={name: asked.results[name] for name in names if name in asked.results})
+
+
+def _kept(shared: Future[list[Run]], answer: Callable[[], list[Run]]) -> list[Run]:
+    """An answer, kept for another part that waits for it."""
+    try:
+        runs = answer()
+    except Exception as error:
+        shared.set_exception(error)
+        raise
+    shared.set_result(runs)
+    return runs
+
+
+def _guides(dense: Future[list[Run]], budget: Budget) -> list[Run] | None:
+    """The dense hits; None where there are none, or not in time."""
+    try:
+        return dense.result(budget.left(GUIDING))
+    except Exception:
+        return None
 
 
 def _scored(

@@ -130,6 +130,25 @@ def test_a_hanging_retriever_does_not_hold_the_answer_up(
     assert {tuple(hit.failed.items()) for hit in hits} == {((name, "TimeoutError: its time was over"),)}
 
 
+@pytest.mark.parametrize("fault", [*GARBAGE, "hangs"])
+def test_docid_searches_unguided_where_dense_fails(
+    index: HybridIndex, monkeypatch: pytest.MonkeyPatch, released: Event, fault: str
+) -> None:
+    monkeypatch.setattr("hybridret.generative.retriever.EXHAUSTIVE_UP_TO", 0)
+    seen, docid = [], part(index, "docid")
+    search = docid.search
+    monkeypatch.setattr(docid, "search", lambda *asked: seen.append(asked[-1]) or search(*asked), raising=False)
+    expected = index.search(queries()[:1], 5, retrievers=["docid", "bm25"])[0]
+    index.search(queries()[:1], 5)
+    assert seen[0] is None
+    assert seen[1] is not None
+    monkeypatch.setattr(part(index, "dense"), "search", GARBAGE.get(fault, lambda *_: released.wait()), raising=False)
+    hits = index.search(queries()[:1], 5, retrievers=["docid", "bm25", "dense"], time_budget=1.0)[0]
+    assert seen[2] is None
+    assert [hit._replace(failed={}) for hit in hits] == expected
+    assert set(hits[0].failed) == {"dense"}
+
+
 def test_a_hanging_encoder_leaves_bm25(embeddings: Any, index: HybridIndex, released: Event) -> None:
     expected = index.search(["ban den"], 5, retrievers=["bm25"])[0]
     embeddings.before = lambda: released.wait() and None

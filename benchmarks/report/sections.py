@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.quality import MEASURES, PRIMARY
-from benchmarks.report.svg import Point, interval_plot, scatter, stacked_bars
+from benchmarks.report.svg import Point, interval_plot, lines, scatter, stacked_bars
 from benchmarks.summary import best_system, sentences
 
 WORSE, NOT_RUN = "▼", "not run"
@@ -75,6 +76,8 @@ def _collection(name: str, measured: Mapping[str, Any]) -> Section:
         _sizes(measured),
         *([_peers(measured["peers"]), _generation(measured["generation"])] if "peers" in measured else []),
     ]
+    if "growth" in measured:
+        tables.append(_growth(measured["growth"]))
     if "robustness" in measured:
         tables += [_robustness(measured["robustness"]), _poison(measured["poison"])]
     return Section(name, [], tables, _figures(name, measured))
@@ -91,7 +94,9 @@ def _figures(name: str, measured: Mapping[str, Any]) -> list[Figure]:
     parts = list(cost["parts_ms"].items())
     bars = [("one answer", parts), *((floor, [("floor", value)]) for floor, value in cost["floors_ms"].items())]
     said = "; ".join(f"{each} {means[each]['mean']:.3f}" for each in ranked)
+    growing = [] if "growth" not in measured else [_growth_curves(measured["growth"])]
     return [
+        *growing,
         Figure(
             f"{PRIMARY} with 95 % intervals",
             interval_plot(intervals, PRIMARY, f"{PRIMARY} on {name}: {said}"),
@@ -254,6 +259,42 @@ def _generation(found: Mapping[str, Any]) -> Table:
     ]
     note = "generate/ours: how many times as long generate with a dict trie takes as encoding and decoding here."
     return Table(caption, ["", ""], rows, note)
+
+
+def _growth(found: Mapping[str, Any]) -> Table:
+    steps, exponents = found["steps"], found["exponents"]
+    names = list(steps[0]["ms"])
+    rows = [
+        [
+            f"{step['documents']:,}",
+            *(f"{step['ms'][name]['p50']:.2f}" for name in names),
+            f"{step['floor_ms']['dense']:.2f}",
+            f"{step['build_seconds']:,.1f}",
+            f"{sum(step['bytes_a_document'].values()):,.0f}",
+        ]
+        for step in steps
+    ]
+    powers = [_power(exponents, f"{name} ms") for name in names]
+    rows.append(["exponent", *powers, "1", _power(exponents, "build seconds"), "–"])
+    note = (
+        f"Median milliseconds a question at batch 1 without the model's pass, {found['threads']} thread(s); documents "
+        f"beyond the {steps[-1]['own']:,} real ones are made of them. Floor: reading all vectors once."
+    )
+    return Table("Growth", ["documents", *names, "floor of dense", "build s", "bytes a document"], rows, note)
+
+
+def _power(exponents: Mapping[str, float], name: str) -> str:
+    return f"{exponents[name]:.2f}" if name in exponents else "–"
+
+
+def _growth_curves(found: Mapping[str, Any]) -> Figure:
+    """Both axes are logarithms to the base of ten: a slope is an exponent."""
+    names = list(found["steps"][0]["ms"])
+    curves = [
+        (name, [(math.log10(step["documents"]), math.log10(step["ms"][name]["p50"])) for step in found["steps"]])
+        for name in names
+    ]
+    return Figure("Growth", lines(curves, "log10 documents", "log10 ms", "Milliseconds a question over documents"))
 
 
 def _robustness(found: Mapping[str, Any]) -> Table:

@@ -123,7 +123,8 @@ def lines(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_axis: s
     widest = _LETTER * max(len(name) for name, _ in series)
     bottom, right = TOP + _PLOT, WIDTH - RIGHT - widest
     across = _Scale(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1, 48, right)
-    up = _Scale(0.0, max(ys) * 1.05 or 1.0, bottom, TOP + 14)
+    low = min(0.0, *ys)
+    up = _Scale(low, max(ys) * 1.05 if max(ys) > low else low + 1.0, bottom, TOP + 14)
     body: list[str] = []
     for tick in up.ticks():
         body += [_line(48, up(tick), right, up(tick), "grid"), _text(44, up(tick) + 4, f"{tick:g}", "end")]

@@ -1,20 +1,26 @@
 """Merging what several retrievers say of the same candidates."""
 
-from hybridret.fusion.evidence import EVIDENCE, Spread, evidence, spread_of
+from hybridret.fusion.calibration import USUAL
+from hybridret.fusion.evidence import EVIDENCE, Spread, among, evidence, share_of_ceiling, spread_of, standardised
 from hybridret.fusion.features import NO_FACTS
 from hybridret.fusion.ranker import PRIOR, Ranker
-from hybridret.fusion.rules import RULES, check_weights, convex, reciprocal_rank
+from hybridret.fusion.rules import CALIBRATED, RULES, check_weights, convex, reciprocal_rank
 
 __all__ = [
+    "CALIBRATED",
     "EVIDENCE",
     "NO_FACTS",
     "PRIOR",
     "RULES",
+    "USUAL",
     "Ranker",
     "Spread",
+    "among",
     "check_weights",
     "convex",
     "evidence",
     "reciprocal_rank",
+    "share_of_ceiling",
     "spread_of",
+    "standardised",
 ]

@@ -85,7 +85,7 @@ def evidence(
         candidate stands out; the first times the second; the logarithm of the docid's probability among the candidates'
         docids, divided by 10 and no less than -3.
     """
-    standard = (cosines - spread.mean) / spread.deviation
+    standard = standardised(cosines, spread)
     table = np.zeros((len(cosines), len(EVIDENCE)))
     if not len(cosines):
         return table
@@ -94,11 +94,32 @@ def evidence(
     peaks = np.exp(logits - logits.max())
     table[:, 0] = standard
     table[:, 1] = coverage
-    table[:, 2] = bm25 / ceiling if ceiling > 0 else 0.0
+    table[:, 2] = share_of_ceiling(bm25, ceiling)
     table[:, 3] = peaks / peaks.sum()
     table[:, 4] = standard * coverage
     if docid is not None:
-        highest = docid.max()
-        among = docid - highest - np.log(np.exp(docid - highest).sum())
-        table[:, 5] = np.maximum(among / _NATS, _LEAST)
+        table[:, 5] = among(docid)
     return table
+
+
+def standardised(cosines: ScoreArray, spread: Spread) -> ScoreArray:
+    """Cosines in deviations from the corpus's mean. *Shape:* (n_candidates,) both."""
+    return (cosines - spread.mean) / spread.deviation
+
+
+def share_of_ceiling(bm25: ScoreArray, ceiling: float) -> ScoreArray:
+    """BM25 scores as a share of the one that no document can exceed. *Shape:* (n_candidates,) both."""
+    return bm25 / ceiling if ceiling > 0 else np.zeros(len(bm25))
+
+
+def among(docid: ScoreArray) -> ScoreArray:
+    """Logarithms of the docids' probabilities among these, in units of 10 nats, no less than -3.
+
+    *Shape:* (n_candidates,) both.
+    """
+    if not len(docid):
+        return docid
+    highest = docid.max()
+    logs = docid - highest - np.log(np.exp(docid - highest).sum())
+    least: ScoreArray = np.maximum(logs / _NATS, _LEAST)
+    return least

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from hybridret.fusion.calibration import MEASURED, Sigmoid
 from hybridret.fusion.evidence import EVIDENCE, SOURCES, Spread
 from hybridret.fusion.features import NO_FACTS, features, source_of
 from hybridret.fusion.trees import Trees
@@ -18,7 +20,6 @@ PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4, 0.0)
 
 Docids, which were untrained there, weigh 0 until labelled questions say otherwise."""
 PRIOR_SLOPE, PRIOR_OFFSET = 0.26, -4.1
-_SINGLES = {"dense": "cosine", "bm25": "bm25_share", "docid": "docid"}
 _BEFORE_DOCID = 5
 """How many weights rankers had before docids were evidence."""
 
@@ -36,6 +37,8 @@ class Ranker:
             their quantiles are thresholds.
         report: How the ranker came about, as JSON can hold it.
         trees: LambdaMART's, where labels have shown these to be better than weights.
+        sigmoids: What turns each retriever's evidence alone into a probability, for the rule ``calibrated``; ``USUAL``
+            stands in for one that is not there.
     """
 
     weights: tuple[float, ...] = PRIOR
@@ -45,11 +48,12 @@ class Ranker:
     scores: tuple[float, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
     trees: Trees | None = None
+    sigmoids: Mapping[str, Sigmoid] = field(default_factory=dict)
 
     @classmethod
     def single(cls, name: str, **settings: Any) -> Ranker:
         """A ranker that orders candidates as one retriever does."""
-        return cls(tuple(float(column == _SINGLES[name]) for column in EVIDENCE), **settings)
+        return cls(tuple(float(column == MEASURED[name]) for column in EVIDENCE), **settings)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Ranker:
@@ -58,19 +62,22 @@ class Ranker:
         Raises:
             ValueError: It is no ranker.
         """
-        if set(value) | {"trees"} != set(cls.__dataclass_fields__) or not isinstance(value["report"], Mapping):
+        entries = set(value) | {"trees", "sigmoids"}
+        if entries != set(cls.__dataclass_fields__) or not isinstance(value["report"], Mapping):
             raise ValueError("its ranker has other entries than a ranker has")
         weights, scores = tuple(map(float, value["weights"])), tuple(map(float, value["scores"]))
         if len(weights) == _BEFORE_DOCID:
             weights = (*weights, 0.0)
         spread = None if value["spread"] is None else Spread(*map(float, value["spread"]))
         slope, offset = float(value["slope"]), float(value["offset"])
-        numbers = [*weights, *scores, slope, offset, *(spread or ())]
+        sigmoids = {name: Sigmoid(*map(float, each)) for name, each in value.get("sigmoids", {}).items()}
+        numbers = [*weights, *scores, slope, offset, *(spread or ()), *chain.from_iterable(sigmoids.values())]
         fits = len(weights) == len(EVIDENCE) and slope > 0 and (spread is None or spread.deviation > 0)
+        fits = fits and set(sigmoids) <= set(MEASURED) and all(each.slope > 0 for each in sigmoids.values())
         if not np.isfinite(numbers).all() or not fits:
             raise ValueError("its ranker has numbers that cannot be")
         trees = None if value.get("trees") is None else Trees.from_json(value["trees"])
-        return cls(weights, spread, slope, offset, scores, dict(value["report"]), trees)
+        return cls(weights, spread, slope, offset, scores, dict(value["report"]), trees, sigmoids)
 
     def as_json(self) -> dict[str, Any]:
         """What JSON can hold."""

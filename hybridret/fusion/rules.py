@@ -11,6 +11,7 @@ from hybridret.errors import InputError
 from hybridret.types import RETRIEVERS, Fuser, IntArray, ScoreArray
 
 RRF_CONSTANT = 60
+CALIBRATED = "calibrated"
 
 
 def reciprocal_rank(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
@@ -68,18 +69,13 @@ def standard(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreA
     return fused
 
 
-def logistic(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
-    """Weighted sum of z-scores brought to (0, 1) by the logistic function, the form of Platt's calibration.
+def weighted_sum(scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """Weighted sum of scores that can be compared as they are: the rule ``calibrated`` gets probabilities of relevance.
 
-    Its two parameters are the query's own mean and deviation: the learned ranker has fitted ones. Far scores count less
-    than in ``standard``, and one outlier does not press the others together as in ``convex``. A retriever that gives
-    all candidates one score adds half its weight to each. Arguments and shapes are those of ``convex``.
+    A sum of probabilities and not of logits, so that one retriever that is sure cannot be outvoted without bound.
+    Arguments and shapes are those of ``convex``. ``hybridret.fusion.calibration`` makes the probabilities.
     """
-    if not scores.shape[1]:
-        return np.zeros(0)
-    deviation = scores.std(axis=1, keepdims=True)
-    deviations = (scores - scores.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1.0)
-    fused: ScoreArray = weights @ (1.0 / (1.0 + np.exp(-deviations)))
+    fused: ScoreArray = weights @ scores
     return fused
 
 
@@ -117,7 +113,7 @@ RULES: dict[str, Fuser] = {
     "convex": convex,
     "rrf": reciprocal_rank,
     "standard": standard,
-    "logistic": logistic,
+    CALIBRATED: weighted_sum,
     "rank": by_rank,
     "combmnz": comb_mnz,
 }

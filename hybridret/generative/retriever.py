@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from hybridret.allowed import Allowed
-from hybridret.decoding import END, LogProbs, Stored, Trie, beam_search
+from hybridret.decoding import END, Guide, LogProbs, Stored, Trie, beam_search
 from hybridret.docids import NO_SUFFIX, ResidualQuantizer, assign_suffixes
 from hybridret.generative.code_decoder import CodeDecoder
 from hybridret.ranking import top_k
@@ -15,6 +16,8 @@ from hybridret.types import Arrays, CodeArray, FloatArray, IntArray, Queries, Ru
 
 EXHAUSTIVE_UP_TO = 4096
 N_BEAMS = 100
+GUIDED = 20.0
+"""Nats by which the best of the hits that guide a search raises its beam."""
 _DELTA_ROWS, _DELTA_SHARE = 1024, 4
 assert NO_SUFFIX == END
 
@@ -132,10 +135,22 @@ class DocidRetriever:
             return [self.base]
         return [self.base, Trie(self.codes[n_base:], self.suffixes[n_base:], first_row=n_base)]
 
-    def search(self, queries: Queries, k: int, allowed: Allowed | None, ties: IntArray) -> list[Run]:
+    def search(
+        self,
+        queries: Queries,
+        k: int,
+        allowed: Allowed | None,
+        ties: IntArray,
+        guides: Sequence[Run] | None = None,
+    ) -> list[Run]:
         """Finds the k docids of the highest log-probability: exactly where few rows are allowed, else by beam search.
 
-        Of all rows where ``allowed`` is None. *Shape of ties:* (n_rows,).
+        Args:
+            queries: The queries, encoded.
+            k: How many rows to find.
+            allowed: Rows that may be found; None: all.
+            ties: *Shape:* (n_rows,), each row's place among rows of equal score.
+            guides: Another retriever's hits by query: beams above them are spared, scores stay the docids' own.
         """
         log_probs = self._log_probs(queries.vectors)
         n_allowed = len(self.codes) if allowed is None else allowed.count
@@ -148,7 +163,8 @@ class DocidRetriever:
             return log_probs[:, level : level + 1] if level < self.quantizer.n_levels else None
 
         alive = [None if allowed is None else allowed.derived(trie, trie.alive_before) for trie in self.tries]
-        runs = beam_search(self.tries, step, len(log_probs), max(k, N_BEAMS), alive, ties)
+        guide = None if guides is None else Guide.of_runs(guides, GUIDED)
+        runs = beam_search(self.tries, step, len(log_probs), max(k, N_BEAMS), alive, ties, guide)
         return [Run(run.rows[:k], run.scores[:k]) for run in runs]
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:

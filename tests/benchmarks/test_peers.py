@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rank_bm25 import BM25Okapi
 
-from benchmarks import peers
+from benchmarks import dsi, peers
 from benchmarks.collection import Collection
 from benchmarks.peers import NOT_RUN, PEERS, Peer, generation, measured_peer
 from benchmarks.subject import Subject
@@ -64,7 +64,20 @@ def test_bm25s_finds_the_word(subject: Subject) -> None:
     assert set(none.values()) == {0.0}
 
 
-def test_every_peer_is_measured_or_says_why_not(subject: Subject) -> None:
+def test_a_dsi_style_model_learns_its_documents(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"VOCABULARY": 200, "WIDTH": 32, "LAYERS": 1, "DECODER_LAYERS": 1, "RATE": 1e-2}.items():
+        monkeypatch.setattr(dsi, name, value)
+    system = dsi.Dsi(subject, seconds=float("inf"), most_steps=80)
+    assert system.steps == 80
+    documents = subject.collection.documents
+    answers = system([document.text for document in documents], 8)
+    assert all(set(answer) == {document.doc_id for document in documents} for answer in answers)
+    found = [next(iter(answer)) == document.doc_id for answer, document in zip(answers, documents, strict=True)]
+    assert sum(found) > len(documents) / 2
+
+
+def test_every_peer_is_measured_or_says_why_not(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "DSI_SECONDS", 0.1)
     for name, make in PEERS.items():
         found = measured_peer(make, subject, 2)
         if NOT_RUN in found:

@@ -111,17 +111,11 @@ def test_standard_scores_are_deviations_from_the_mean() -> None:
     np.testing.assert_allclose(fused, expected, rtol=1e-12)
 
 
-def test_the_logistic_function_of_standard_scores() -> None:
-    fused = RULES["logistic"](SCORES, RANKS, np.array([0.6, 0.4]))
-    first, second = math.sqrt((0.4**2 + 0 + 0.4**2) / 3), math.sqrt(((40 / 3) ** 2 + (50 / 3) ** 2 + (10 / 3) ** 2) / 3)
-    expected = [
-        0.6 / (1 + math.exp(-(0.9 - 0.5) / first)) + 0.4 / (1 + math.exp(-(0 - 40 / 3) / second)),
-        0.6 / (1 + math.exp(0)) + 0.4 / (1 + math.exp(-(30 - 40 / 3) / second)),
-        0.6 / (1 + math.exp(-(0.1 - 0.5) / first)) + 0.4 / (1 + math.exp(-(10 - 40 / 3) / second)),
-    ]
-    np.testing.assert_allclose(fused, expected, rtol=1e-12)
-    constant = RULES["logistic"](np.array([[0.3, 0.3], [1.0, 3.0]]), RANKS[:, :2], EQUAL)
-    np.testing.assert_allclose(constant, [0.5 / 2 + 0.5 / (1 + math.e), 0.5 / 2 + 0.5 / (1 + 1 / math.e)], rtol=1e-12)
+def test_calibrated_scores_are_summed_as_they_are() -> None:
+    probabilities = np.array([[0.9, 0.5, 0.1], [0.0, 0.25, 1.0]])
+    fused = RULES["calibrated"](probabilities, RANKS, np.array([0.6, 0.4]))
+    expected = [0.6 * 0.9 + 0.4 * 0, 0.6 * 0.5 + 0.4 * 0.25, 0.6 * 0.1 + 0.4 * 1]
+    np.testing.assert_allclose(fused, expected, rtol=1e-15)
 
 
 def test_ranks_are_shares_of_the_candidates_and_equal_scores_share_the_best() -> None:

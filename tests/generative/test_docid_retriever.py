@@ -226,3 +226,30 @@ def test_picked_rows_keep_docids_and_scores(retriever: DocidRetriever, ties: Int
     expected = retriever.search(asked, 20, Allowed(np.isin(np.arange(N_ROWS), rows)), ties)
     for run, other_run in zip(picked.search(asked, 20, None, ties[rows]), expected, strict=True):
         assert rows[run.rows].tolist() == other_run.rows.tolist()
+
+
+def test_hits_that_guide_a_search_are_found_by_few_beams_and_scores_stay_the_docids_own(
+    retriever: DocidRetriever, ties: IntArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = queries(20, seed=9)
+    exhaustive = retriever.search(asked, N_ROWS, None, ties)
+    scores = [dict(zip(run.rows.tolist(), run.scores.tolist(), strict=True)) for run in exhaustive]
+    hit_rows = [run.rows[[5, 40]] for run in exhaustive]
+    guides = [Run(rows, np.array([2.0, 1.0])) for rows in hit_rows]
+    use_beams(monkeypatch, 4)
+    plain = retriever.search(asked, 4, None, ties)
+    guided = retriever.search(asked, 4, None, ties, guides)
+    assert any(rows[0] not in run.rows for rows, run in zip(hit_rows, plain, strict=True))
+    for rows, run, own in zip(hit_rows, guided, scores, strict=True):
+        assert rows[0] in run.rows or run.scores[-1] >= own[int(rows[0])]
+        np.testing.assert_allclose(run.scores, [own[row] for row in run.rows.tolist()], atol=1e-4)
+
+
+def test_guides_change_nothing_where_every_docid_has_a_beam(
+    retriever: DocidRetriever, ties: IntArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = queries(5, seed=10)
+    exhaustive = retriever.search(asked, 10, None, ties)
+    use_beams(monkeypatch, N_ROWS)
+    guides = [Run(np.array([7, 3]), np.array([1.0, 0.5])) for _ in asked.texts]
+    assert_same(retriever.search(asked, 10, None, ties, guides), exhaustive)

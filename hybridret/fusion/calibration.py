@@ -1,0 +1,62 @@
+"""Each retriever's scores as probabilities of relevance, for the rule ``calibrated``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hybridret.fusion.evidence import EVIDENCE
+from hybridret.fusion.training import Judged, fit_calibration
+from hybridret.types import ScoreArray
+
+MEASURED = {"dense": "cosine", "bm25": "bm25_share", "docid": "docid"}
+"""The column of the evidence that a retriever's scores come as."""
+_DEEP = 10
+
+
+class Sigmoid(NamedTuple):
+    """Turns one retriever's evidence into a probability of relevance: ``sigmoid(slope * evidence + offset)``.
+
+    Attributes:
+        slope: Above 0.
+        offset: Any number.
+    """
+
+    slope: float
+    offset: float
+
+    def __call__(self, evidence: ScoreArray) -> ScoreArray:
+        """The probabilities. *Shape:* that of the evidence."""
+        logits = np.clip(self.slope * evidence + self.offset, -36.0, 36.0)
+        probabilities: ScoreArray = 1.0 / (1.0 + np.exp(-logits))
+        return probabilities
+
+
+USUAL: Mapping[str, Sigmoid] = {
+    "dense": Sigmoid(0.492, -3.702),
+    "bm25": Sigmoid(6.948, -4.266),
+    "docid": Sigmoid(13.298, 1.356),
+}
+"""Fitted to the train and dev questions of six collections together, by ``benchmarks/fusion_default.py``."""
+
+
+def fit_sigmoids(questions: Sequence[Judged]) -> dict[str, Sigmoid]:
+    """Fits each retriever's sigmoid to the ten candidates that it ranks highest for each question (Platt, 1999).
+
+    Args:
+        questions: Questions with known answers.
+
+    Returns:
+        By retriever; one whose evidence is the same for all candidates, as that of untrained docids is, is left out.
+    """
+    found: dict[str, Sigmoid] = {}
+    for name, column in MEASURED.items() if questions else ():
+        at = EVIDENCE.index(column)
+        tops = [np.argsort(-each.evidence[:, at], kind="stable")[:_DEEP] for each in questions]
+        values = np.concatenate([each.evidence[top, at] for each, top in zip(questions, tops, strict=True)])
+        gains = np.concatenate([each.gains[top] for each, top in zip(questions, tops, strict=True)])
+        if len(values) and np.ptp(values) > 0:
+            found[name] = Sigmoid(*fit_calibration(values, (gains > 0).astype(np.float64)))
+    return found
