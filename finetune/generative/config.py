@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hybridret.errors import InputError
+
+ORDERS = ("shuffled", "important", "easy")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,14 @@ class DocidConfig:
         sentences: Share of a step's texts that are sentences of documents, whose docids are to be memorised; the others
             are questions.
         interleaved: Whether sentences and questions come in the same steps; else sentences are learned first.
+        order: In which order texts come: ``shuffled``; ``important``: first sentences of documents that many questions
+            ask for; ``easy``: first questions that the model answers best. Each third of the steps has a third more.
+        long_tail: Exponent by which questions of documents that many ask for come less often: each of n questions of
+            a document counts ``n ** -long_tail``; 0: all alike, 1: all documents alike.
+        dynamic: Alpha of dynamic sampling: each tenth of the steps, those to come are drawn anew by
+            ``exp(-alpha * rate)`` of their document's running memorisation rate; 0: they stay as planned.
+        stop_at: Running memorisation rate, the mean over documents, that questions and sentences must both reach for
+            training to end early; null: it does not.
         learning_rate: Peak of the query encoder's learning rate.
         table_learning_rate: Peak of the learning rate of the code tables and scales; null: 3e-4 where there are twenty
             questions a document, proportionally less where there are fewer, at least 1e-5: documents that nobody asked
@@ -37,6 +48,7 @@ class DocidConfig:
         preference_random: Whether wrong documents are drawn at random instead, for comparison.
         candidates: Documents that a question is compared with in a step at most, the right ones among them.
         precision: bf16, fp32, or auto: bf16 where the processor or GPU has instructions for it.
+        report_to: Where the trainer reports losses and memorisation rates to: tensorboard, wandb, none.
     """
 
     share: float | None = None
@@ -47,6 +59,10 @@ class DocidConfig:
     max_tokens: int = 64
     sentences: float = 0.25
     interleaved: bool = True
+    order: str = "shuffled"
+    long_tail: float = 0.0
+    dynamic: float = 0.0
+    stop_at: float | None = None
     learning_rate: float = 1e-4
     table_learning_rate: float | None = None
     warmup: float = 0.05
@@ -60,22 +76,33 @@ class DocidConfig:
     preference_random: bool = False
     candidates: int = 8192
     precision: str = "auto"
+    report_to: str = "none"
 
     def __post_init__(self) -> None:
-        for name in ("levels", "codes", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"docid.{name} must be a whole number from 1 up, not {getattr(self, name)!r}")
-        for name in ("batch_size", "candidates"):
-            if getattr(self, name) < 2:
-                raise InputError(f"docid.{name} must be a whole number from 2 up, not {getattr(self, name)!r}")
-        for name in ("learning_rate", "table_learning_rate", "temperature", "preference_beta"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise InputError(f"docid.{name} must be a number above 0, not {getattr(self, name)!r}")
-        for name in ("share", "sentences", "preference"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise InputError(f"docid.{name} must be a share from 0 up and below 1, not {value!r}")
-        if self.max_steps < 0:
-            raise InputError(f"docid.max_steps must be a whole number from 0 up, not {self.max_steps!r}")
+        self._check_numbers()
         if self.precision not in ("auto", "bf16", "fp32"):
             raise InputError(f"docid.precision must be one of auto, bf16, fp32, not {self.precision!r}")
+        if self.order not in ORDERS:
+            raise InputError(f"docid.order must be one of {', '.join(ORDERS)}, not {self.order!r}")
+        if (self.order != "shuffled") + bool(self.long_tail) + bool(self.dynamic) > 1:
+            raise InputError("docid.order, docid.long_tail and docid.dynamic all decide which texts come: set one")
+
+    def _check_numbers(self) -> None:
+        checks: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+            (("levels", "codes", "max_tokens"), lambda value: value >= 1, "a whole number from 1 up"),
+            (("batch_size", "candidates"), lambda value: value >= 2, "a whole number from 2 up"),
+            (
+                ("learning_rate", "table_learning_rate", "temperature", "preference_beta"),
+                lambda value: value > 0,
+                "a number above 0",
+            ),
+            (("share", "sentences", "preference"), lambda value: 0 <= value < 1, "a share from 0 up and below 1"),
+            (("long_tail", "dynamic"), lambda value: 0 <= value < float("inf"), "a number from 0 up"),
+            (("stop_at",), lambda value: 0 < value <= 1, "a rate above 0 and at most 1"),
+            (("max_steps",), lambda value: value >= 0, "a whole number from 0 up"),
+        )
+        for names, fits, wanted in checks:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not fits(value):
+                    raise InputError(f"docid.{name} must be {wanted}, not {value!r}")

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from finetune.generative.rows import Row
-from hybridret.types import FloatArray, IntArray
+from finetune.generative.config import DocidConfig
+from finetune.generative.rows import Picks, Row, passes
+from hybridret.types import IntArray, ScoreArray
 
 STAGES = 3
+
+
+def picks_of(
+    config: DocidConfig,
+    questions: Sequence[Row],
+    sentences: Sequence[Row],
+    n_documents: int,
+    difficulties: IntArray | None,
+) -> Picks:
+    """How the configuration has questions and sentences picked.
+
+    Args:
+        config: ``order`` and ``long_tail``.
+        questions: The questions.
+        sentences: The sentences.
+        n_documents: Documents in the corpus.
+        difficulties: *Shape:* (n_questions,), int64, low for easy questions; needed for the order ``easy``.
+    """
+    if config.order == "easy":
+        assert difficulties is not None
+        return Picks(questions=partial(staged, np.argsort(difficulties, kind="stable")))
+    if config.order == "important" and sentences:
+        return Picks(sentences=partial(staged, important_first(sentences, questions, n_documents)))
+    if config.long_tail:
+        return Picks(questions=partial(weighted, tail_weights(questions, n_documents, config.long_tail)))
+    return Picks()
 
 
 def asked_for(questions: Sequence[Row], n_documents: int) -> IntArray:
@@ -29,14 +57,14 @@ def important_first(sentences: Sequence[Row], questions: Sequence[Row], n_docume
     return np.argsort([-counts[row.documents].max() for row in sentences], kind="stable")
 
 
-def tail_weights(questions: Sequence[Row], n_documents: int, exponent: float) -> FloatArray:
+def tail_weights(questions: Sequence[Row], n_documents: int, exponent: float) -> ScoreArray:
     """How much a question counts: ``n ** -exponent`` where its document has n questions, so that rare ones keep up.
 
     An exponent of 1 has every document asked for equally often. *Shape:* (n_questions,), float64, with a sum of 1.
     """
     counts = asked_for(questions, n_documents)
     weights = np.array([float(counts[row.documents].min()) ** -exponent for row in questions])
-    normalised: FloatArray = weights / weights.sum()
+    normalised: ScoreArray = weights / weights.sum()
     return normalised
 
 
@@ -57,14 +85,7 @@ def staged(order: IntArray, wanted: int, seed: int) -> IntArray:
     return np.concatenate(parts)
 
 
-def passes(n: int, wanted: int, seed: int) -> IntArray:
-    """Shuffled passes over n things. *Shape:* (wanted,), int64; none where n is 0."""
-    generator = np.random.default_rng(seed)
-    n_passes = -(-wanted // n) if n else 0
-    return np.concatenate([np.zeros(0, dtype=np.int64), *(generator.permutation(n) for _ in range(n_passes))])[:wanted]
-
-
-def weighted(weights: FloatArray, wanted: int, seed: int) -> IntArray:
+def weighted(weights: ScoreArray, wanted: int, seed: int) -> IntArray:
     """Draws by weight, each as often as its share says, give or take one (systematic sampling), then shuffled.
 
     Args:
@@ -82,7 +103,7 @@ def weighted(weights: FloatArray, wanted: int, seed: int) -> IntArray:
     return generator.permutation(np.minimum(drawn, len(weights) - 1)).astype(np.int64)
 
 
-def redrawn(plan: IntArray, n_questions: int, rates: FloatArray, alpha: float, seed: int) -> IntArray:
+def redrawn(plan: IntArray, n_questions: int, rates: ScoreArray, alpha: float, seed: int) -> IntArray:
     """A plan whose texts are drawn anew, of the same kinds in the same places, by ``exp(-alpha * rate)``.
 
     Args:

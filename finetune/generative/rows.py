@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -53,8 +54,25 @@ def sentence_rows(documents: Sequence[Document]) -> list[Row]:
     return rows
 
 
-def planned(n_questions: int, n_sentences: int, steps: int, config: DocidConfig, seed: int) -> IntArray:
-    """The rows of each step: each kind shuffled, pass after pass.
+class Picks(NamedTuple):
+    """How questions and sentences are picked: so many of them, by a seed; None: shuffled, pass after pass.
+
+    Attributes:
+        questions: Gives positions among the questions.
+        sentences: Gives positions among the sentences.
+    """
+
+    questions: Callable[[int, int], IntArray] | None = None
+    sentences: Callable[[int, int], IntArray] | None = None
+
+
+_EVENLY = Picks()
+
+
+def planned(
+    n_questions: int, n_sentences: int, steps: int, config: DocidConfig, seed: int, picks: Picks = _EVENLY
+) -> IntArray:
+    """The rows of each step.
 
     Args:
         n_questions: How many questions there are; their rows are numbered from 0.
@@ -62,6 +80,7 @@ def planned(n_questions: int, n_sentences: int, steps: int, config: DocidConfig,
         steps: Steps of the run.
         config: Batch size, share of sentences, and whether they come first.
         seed: Seed of the order.
+        picks: How either kind is picked.
 
     Returns:
         *Shape:* (steps, batch_size), int64.
@@ -73,8 +92,10 @@ def planned(n_questions: int, n_sentences: int, steps: int, config: DocidConfig,
         raise InputError("docid training has no question to learn from")
     size = config.batch_size
     n_texts = round(config.sentences * size) if n_sentences else 0
-    questions = passes(n_questions, steps * (size - n_texts), seed)
-    sentences = n_questions + passes(n_sentences, steps * n_texts, seed + 1)
+    pick_questions = picks.questions or partial(passes, n_questions)
+    pick_sentences = picks.sentences or partial(passes, n_sentences)
+    questions = pick_questions(steps * (size - n_texts), seed)
+    sentences = n_questions + pick_sentences(steps * n_texts, seed + 1)
     if config.interleaved:
         return np.concatenate([questions.reshape(steps, -1), sentences.reshape(steps, n_texts)], axis=1)
     return np.concatenate([sentences, questions]).reshape(steps, size)

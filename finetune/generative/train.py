@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from finetune.errors import TrainingError
+from finetune.generative.asking import difficulties, memorised, own_mistakes
 from finetune.generative.config import DocidConfig
+from finetune.generative.curriculum import picks_of
+from finetune.generative.memorisation import Memorisation
 from finetune.generative.rows import Row, planned, question_rows, sentence_rows
 from finetune.types import Question
 from hybridret.errors import InputError
@@ -30,8 +33,7 @@ if TYPE_CHECKING:
     from hybridret.generative import CodeDecoder
 
 _TIMED, SLACK, _CHECKPOINTS = 5, 1.15, 5
-_MISTAKES, _ASKED, _BATCH = 8, 4000, 64
-_JOINT = "joint.safetensors"
+_JOINT, _MEMORISATION = "joint.safetensors", "memorisation.npz"
 _TABLE_RATE, _LEAST_TABLE_RATE, _WELL_ASKED = 3e-4, 1e-5, 20
 
 
@@ -40,8 +42,8 @@ class TrainedDocids(NamedTuple):
 
     Attributes:
         decoder: The trained code tables.
-        facts: Steps, seconds, losses, mistakes found, and ``memorised``: the share of sentences whose document's docid
-            is the likeliest of all, before and after.
+        facts: Steps, seconds, losses, mistakes found, ``memorised``: the share of sentences whose document's docid is
+            the likeliest of all, before and after, and ``curve``: step and running rates by questions and sentences.
     """
 
     decoder: CodeDecoder
@@ -98,15 +100,24 @@ def train_docids(
     model = DocidModel(encoder, CodeDecoder(quantizer.codebooks), quantizer.encode(vectors)).to(encoder.device)
     before = memorised(model, told, prompt, seed)
     make = Trainers(model, config, rows, vectors, prompt, seed, progress)
-    steps = planned_steps(make, lambda n: planned(len(asked), len(told), n, config, seed), folder, seconds)
+    hard = difficulties(model, asked, prompt) if config.order == "easy" else None
+    picks = picks_of(config, asked, told, len(documents), hard)
+
+    def plan_of(steps: int) -> IntArray:
+        return planned(len(asked), len(told), steps, config, seed, picks)
+
+    steps = planned_steps(make, plan_of, folder, seconds)
     last = round(config.preference * steps)
     start, joint = time.monotonic(), folder / _JOINT
     losses: list[float] = []
+    memorisation = Memorisation(rows, len(asked), len(documents))
     if joint.is_file():
         load_model(model, str(joint), device=str(encoder.device))
+        memorisation.load(folder / _MEMORISATION)
     else:
-        plan = planned(len(asked), len(told), steps - last, config, seed)
-        losses += make.run(plan, folder / "joint", "docid training", seconds * SLACK)
+        plan, limit = plan_of(steps - last), seconds * SLACK
+        losses += make.run(plan, folder / "joint", "docid training", limit, memorisation=memorisation)
+        memorisation.save(folder / _MEMORISATION)
         save_model(model, str(joint))
     facts: dict[str, Any] = {"steps": steps - last, "questions": len(asked), "sentences": len(told)}
     if last:
@@ -118,6 +129,7 @@ def train_docids(
             losses += make.run(pairs, folder / "preference", "docid preferences", seconds * SLACK, mistakes)
     encoder.eval()
     facts |= {"losses": losses[:: max(1, len(losses) // 50)], "seconds": time.monotonic() - start}
+    facts["curve"] = memorisation.curve
     facts["memorised"] = {"before": before, "after": memorised(model, told, prompt, seed)}
     return TrainedDocids(model.decoder(), facts)
 
@@ -176,14 +188,20 @@ class Trainers:
             save_strategy="steps" if save else "no",
             save_steps=max(1, -(-len(plan) // _CHECKPOINTS)),
             save_total_limit=2,
-            report_to="none",
+            report_to=config.report_to.split(",") if save else "none",
             disable_tqdm=True,
             remove_unused_columns=False,
             dataloader_pin_memory=torch.cuda.is_available(),
         )
 
     def run(
-        self, plan: IntArray, folder: Path, label: str, seconds: float, mistakes: Mistakes | None = None
+        self,
+        plan: IntArray,
+        folder: Path,
+        label: str,
+        seconds: float,
+        mistakes: Mistakes | None = None,
+        memorisation: Memorisation | None = None,
     ) -> list[float]:
         """Trains, from the last checkpoint on where there is one, and gives the losses that were logged."""
         from finetune.dense.callbacks import CheckpointMark, Deadline, ShowProgress, last_checkpoint, seconds_spent
@@ -192,87 +210,14 @@ class Trainers:
         limit = float("inf") if self.config.max_steps else seconds
         deadline = Deadline(limit, seconds_spent(checkpoint) if checkpoint else 0.0)
         trainer = self.make(self.model, plan, folder, save=True, mistakes=mistakes)
+        if memorisation is not None:
+            trainer.follow(memorisation)
         progress = [] if self.progress is None else [ShowProgress(self.progress, label)]
         for callback in [deadline, *progress, CheckpointMark(deadline)]:
             trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-
-
-def memorised(model: DocidModel, sentences: Sequence[Row], prompt: str, seed: int, most: int = 500) -> float:
-    """The share of sentences, of a sample, whose document's docid is the likeliest of all documents'."""
-    import torch
-
-    picked = np.sort(np.random.default_rng(seed).permutation(len(sentences))[:most]).tolist()
-    found = 0
-    everything = torch.arange(len(model.places), device=model.tables.device)  # type: ignore[arg-type]
-    for start in range(0, len(picked), _BATCH):
-        part = [sentences[at] for at in picked[start : start + _BATCH]]
-        with torch.no_grad():
-            scores = model.document_scores(encoded_queries(model, [row.text for row in part], prompt), everything)
-        best = scores.argmax(dim=1).tolist()
-        found += sum(best[at] in row.documents for at, row in enumerate(part))
-    return found / max(1, len(picked))
-
-
-def own_mistakes(model: DocidModel, rows: Sequence[Row], prompt: str, config: DocidConfig, seed: int) -> Mistakes:
-    """Questions that the model answers wrongly: their first right document with each better-ranked wrong one.
-
-    Args:
-        model: The model, whose log-probabilities become the reference.
-        rows: Questions; at most 4,000 are asked.
-        prompt: Text before queries.
-        config: Whether wrong documents are drawn at random instead.
-        seed: Seed of the choice.
-
-    Returns:
-        At most eight pairs a question, the worst mistakes first; none of questions answered at rank 1.
-    """
-    import torch
-
-    from finetune.generative.trainer import Mistakes, docid_log_probs
-
-    generator = np.random.default_rng(seed)
-    picked = np.sort(generator.permutation(len(rows))[:_ASKED]).tolist()
-    everything = torch.arange(len(model.places), device=model.tables.device)  # type: ignore[arg-type]
-    pairs: list[tuple[int, int, int]] = []
-    references: list[FloatArray] = [np.zeros((0, 2), dtype=np.float32)]
-    for start in range(0, len(picked), _BATCH):
-        part = picked[start : start + _BATCH]
-        with torch.no_grad():
-            queries = encoded_queries(model, [rows[at].text for at in part], prompt)
-            scores = model.document_scores(queries, everything).cpu().numpy()
-            for place, at in enumerate(part):
-                right = rows[at].documents
-                best = int(right[scores[place][right].argmax()])
-                better = np.flatnonzero(scores[place] > scores[place][best])
-                better = better[np.argsort(-scores[place][better], kind="stable")][:_MISTAKES]
-                if config.preference_random and len(better):
-                    others = np.setdiff1d(np.arange(len(everything)), right)
-                    better = generator.choice(others, min(len(better), len(others)), replace=False)
-                if not len(better):
-                    continue
-                pairs += [(at, best, wrong) for wrong in better.tolist()]
-                both = torch.tensor([[best, wrong] for wrong in better.tolist()], device=queries.device)
-                own = queries[place : place + 1].expand(len(both), -1)
-                references.append(docid_log_probs(model, own, both).cpu().numpy())
-    table = np.array(pairs, dtype=np.int64).reshape(-1, 3)
-    return Mistakes(table[:, 0], table[:, 1], table[:, 2], np.concatenate(references))
-
-
-def encoded_queries(model: DocidModel, texts: list[str], prompt: str) -> Any:
-    """Encodes questions without dropout. *Shape:* (n_texts, dimension)."""
-    import torch
-
-    was_training = model.training
-    model.eval()
-    features = model.encoder.preprocess(texts, prompt=prompt or None)
-    encoded = model.encode(
-        {name: each.to(model.tables.device) for name, each in features.items() if torch.is_tensor(each)}
-    )
-    model.train(was_training)
-    return encoded
 
 
 def planned_steps(make: Trainers, plan_of: Callable[[int], IntArray], folder: Path, seconds: float) -> int:

@@ -12,16 +12,26 @@ from datasets import Dataset
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 from torch.utils.data import SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from finetune.errors import TrainingError
 from finetune.generative.config import DocidConfig
+from finetune.generative.curriculum import redrawn
 from finetune.generative.losses import code_loss, listwise, rpo
+from finetune.generative.memorisation import Memorisation
 from finetune.generative.model import DocidModel
 from finetune.generative.rows import Row
 from hybridret.types import FloatArray, IntArray
 
-_WEIGHTS = "weights.safetensors"
+_WEIGHTS, _PLAN, _MEMORISATION = "weights.safetensors", "plan.npy", "memorisation.npz"
+_POINTS = 10
 
 
 class Mistakes(NamedTuple):
@@ -68,15 +78,22 @@ class DocidTrainer(Trainer):
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.config, self.rows, self.prompt, self.mistakes = config, rows, prompt, mistakes
+        self.plan = plan
+        self.memorisation: Memorisation | None = None
         self.vectors = torch.from_numpy(vectors).to(model.tables.device)
         super().__init__(
             model,
             args,
-            train_dataset=Dataset.from_dict({"row": plan.ravel()}),
-            data_collator=lambda features: {"row": torch.tensor([each["row"] for each in features])},
+            train_dataset=Dataset.from_dict({"place": range(plan.size)}),
+            data_collator=lambda features: {"place": torch.tensor([each["place"] for each in features])},
             callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)
+
+    def follow(self, memorisation: Memorisation) -> None:
+        """Has each step's texts counted, and the plan paced by what is known of their documents."""
+        self.memorisation = memorisation
+        self.add_callback(Pacing(self, memorisation, self.config))
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """AdamW with rates of their own for the encoder and for the tables, which nothing pulls towards 0."""
@@ -96,7 +113,7 @@ class DocidTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Looks the texts up and computes the loss of a step."""
-        picked = inputs["row"].cpu().numpy()
+        picked = self.plan.ravel()[inputs["place"].cpu().numpy()]
         loss = self._joint(model, picked) if self.mistakes is None else self._preference(model, picked, self.mistakes)
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -128,7 +145,11 @@ class DocidTrainer(Trainer):
         with torch.autocast(queries.device.type, enabled=False):
             device = queries.device
             columns, wanted, masked = (torch.from_numpy(each).to(device) for each in (candidates, targets, out))
-            loss = listwise(model.document_scores(queries, columns), wanted, masked)
+            scores = model.document_scores(queries, columns)
+            loss = listwise(scores, wanted, masked)
+            if self.memorisation is not None:
+                hits = scores.detach().masked_fill(masked, -torch.inf).argmax(dim=1) == wanted
+                self.memorisation.update(picked, right, hits.cpu().numpy())
             if config.contrastive_weight:
                 cosines = queries @ self.vectors[columns].T
                 loss = loss + config.contrastive_weight * listwise(cosines / config.temperature, wanted, masked)
@@ -169,9 +190,43 @@ class DocidTrainer(Trainer):
         folder.mkdir(parents=True, exist_ok=True)
         model: Any = self.model
         save_model(model, str(folder / _WEIGHTS))
+        if self.memorisation is not None:
+            np.save(folder / _PLAN, self.plan)
+            self.memorisation.save(folder / _MEMORISATION)
 
     def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        if self.memorisation is not None:
+            self.plan = np.load(Path(checkpoint) / _PLAN)
+            self.memorisation.load(Path(checkpoint) / _MEMORISATION)
         load_model(self.model, str(Path(checkpoint) / _WEIGHTS), device=str(self.args.device))  # type: ignore[arg-type]
+
+
+class Pacing(TrainerCallback):
+    """Marks each tenth of the steps how much is memorised, and by it draws the texts to come or ends training.
+
+    Args:
+        trainer: Its plan is drawn anew.
+        memorisation: What it counted.
+        config: Whether to draw anew, and when to end.
+    """
+
+    def __init__(self, trainer: DocidTrainer, memorisation: Memorisation, config: DocidConfig) -> None:
+        self._trainer, self._memorisation, self._config = trainer, memorisation, config
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Marks a point, where one is due."""
+        step, config, memorisation = state.global_step, self._config, self._memorisation
+        if step % max(1, state.max_steps // _POINTS) and step < state.max_steps:
+            return
+        memorisation.mark(step)
+        answered, memorised = memorisation.means()
+        self._trainer.log({"answered": answered, "memorised": memorised})
+        if config.dynamic:
+            rest, rates = self._trainer.plan[step:], memorisation.of_rows()
+            drawn = redrawn(rest, memorisation.n_questions, rates, config.dynamic, args.seed + step)
+            self._trainer.plan = np.concatenate([self._trainer.plan[:step], drawn])
+        if config.stop_at is not None and memorisation.lowest() >= config.stop_at:
+            control.should_training_stop = True
 
 
 def docid_log_probs(model: DocidModel, queries: Tensor, documents: Tensor) -> Tensor:

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from finetune.errors import TrainingError
+from finetune.generative.asking import difficulties, encoded_queries, own_mistakes
 from finetune.generative.config import DocidConfig
 from finetune.generative.model import DocidModel
 from finetune.generative.rows import question_rows
-from finetune.generative.train import TrainedDocids, own_mistakes, table_rate, train_docids
+from finetune.generative.train import TrainedDocids, table_rate, train_docids
 from finetune.generative.trainer import DocidTrainer, docid_log_probs
 from finetune.types import Question
 from hybridret.dense import TransformerEncoder
@@ -103,10 +104,11 @@ def test_training_learns_and_two_runs_agree(toy: Toy, tmp_path: Path) -> None:
     np.testing.assert_array_equal(trained.decoder.scales, other.decoder.scales)
 
 
+@pytest.mark.parametrize("dynamic", [0.0, 2.0])
 def test_an_interrupted_run_resumes_to_the_same_weights(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dynamic: float
 ) -> None:
-    model, trained = toy.train(tmp_path / "whole", preference=0.25)
+    model, trained = toy.train(tmp_path / "whole", preference=0.25, dynamic=dynamic)
     compute = DocidTrainer.compute_loss
 
     def stop_at(step: int) -> None:
@@ -120,12 +122,47 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     for step in (31, 112):
         stop_at(step)
         with pytest.raises(KeyboardInterrupt):
-            toy.train(tmp_path / "cut", preference=0.25)
+            toy.train(tmp_path / "cut", preference=0.25, dynamic=dynamic)
     monkeypatch.setattr(DocidTrainer, "compute_loss", compute)
-    resumed, other = toy.train(tmp_path / "cut", preference=0.25)
+    resumed, other = toy.train(tmp_path / "cut", preference=0.25, dynamic=dynamic)
+    assert other.facts["curve"] == trained.facts["curve"]
     assert trained.facts["mistakes"] == other.facts["mistakes"] > 0
     assert same(model, resumed)
     np.testing.assert_array_equal(trained.decoder.tables, other.decoder.tables)
+
+
+def test_the_memorisation_rate_is_marked_each_tenth_and_rises(toy: Toy, tmp_path: Path) -> None:
+    curve = toy.train(tmp_path)[1].facts["curve"]
+    assert [step for step, *_ in curve] == list(range(10, 101, 10))
+    assert curve[-1][1] > curve[0][1]
+    assert all(0 <= rate <= 1 for _, *rates in curve for rate in rates)
+
+
+def test_training_ends_early_where_enough_is_memorised(toy: Toy, tmp_path: Path) -> None:
+    whole = toy.train(tmp_path / "whole")[1].facts["curve"]
+    enough = sorted(min(rates) for _, *rates in whole)[len(whole) // 2]
+    expected = next(step for step, *rates in whole if min(rates) >= enough)
+    cut = toy.train(tmp_path / "cut", stop_at=enough)[1].facts["curve"]
+    assert cut == [point for point in whole if point[0] <= expected]
+
+
+@pytest.mark.parametrize("settings", [{"order": "easy"}, {"order": "important"}, {"long_tail": 1.0}, {"dynamic": 1.0}])
+def test_every_curriculum_learns(toy: Toy, tmp_path: Path, settings: dict[str, Any]) -> None:
+    before = toy.right(toy.encoder._original, CodeDecoder(toy.quantizer.codebooks))
+    model, trained = toy.train(tmp_path, **settings)
+    assert toy.right(model, trained.decoder) > before + 0.3
+
+
+def test_difficulty_is_the_number_of_documents_before_the_right_one(toy: Toy) -> None:
+    decoder = CodeDecoder(toy.quantizer.codebooks)
+    model = DocidModel(copy.deepcopy(toy.encoder._original), decoder, toy.quantizer.encode(toy.vectors))
+    rows = question_rows(toy.questions, toy.documents)
+    queries = encoded_queries(model, [row.text for row in rows], "").detach().numpy()
+    codes = toy.quantizer.encode(toy.vectors)
+    found = difficulties(model, rows, "").tolist()
+    for own, row, log_probs in zip(found, rows, decoder.log_probs(queries), strict=True):
+        ahead = decoder.score(log_probs, codes) - decoder.score(log_probs, codes[row.documents[:1]])
+        assert (ahead > 1e-4).sum() <= own <= (ahead > -1e-4).sum() - 1
 
 
 def test_scores_in_training_are_those_of_the_decoder_but_for_a_number_a_query(toy: Toy) -> None:

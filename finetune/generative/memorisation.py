@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from finetune.generative.rows import Row
-from hybridret.types import BoolArray, FloatArray, IntArray
+from hybridret.types import BoolArray, IntArray, ScoreArray
 
 _NEW = 0.3
 
 
-class Memory:
+class Memorisation:
     """The running memorisation rate: how often a document's docid is the likeliest for a text of it, by document.
 
     A moving average over the batches that the document occurs in, of which the newest counts .3; questions and
@@ -24,9 +25,9 @@ class Memory:
         n_documents: Documents in the corpus.
     """
 
-    def __init__(self, rows: list[Row], n_questions: int, n_documents: int) -> None:
+    def __init__(self, rows: Sequence[Row], n_questions: int, n_documents: int) -> None:
         self.n_questions = n_questions
-        self.rates: FloatArray = np.zeros((2, n_documents))
+        self.rates: ScoreArray = np.zeros((2, n_documents))
         self.seen: BoolArray = np.zeros((2, n_documents), dtype=np.bool_)
         self.curve: list[tuple[int, float, float]] = []
         self._firsts = np.array([int(row.documents[0]) for row in rows], dtype=np.int64)
@@ -52,14 +53,21 @@ class Memory:
         )
         return questions, sentences
 
+    def lowest(self) -> float:
+        """The lower one of both mean rates, of those kinds that there are texts of."""
+        return min(
+            (mean for mean, seen in zip(self.means(), self.seen, strict=True) if seen.any()),
+            default=0.0,
+        )
+
     def mark(self, step: int) -> None:
         """Adds a point to the curve: step, rate by questions, rate by sentences."""
         self.curve.append((step, *self.means()))
 
-    def of_rows(self) -> FloatArray:
+    def of_rows(self) -> ScoreArray:
         """The rate of each row's document, by texts of its kind; 0 while unseen. *Shape:* (n_rows,), float64."""
         kinds = (np.arange(len(self._firsts)) >= self.n_questions).astype(np.int64)
-        rates: FloatArray = self.rates[kinds, self._firsts]
+        rates: ScoreArray = self.rates[kinds, self._firsts]
         return rates
 
     def save(self, path: Path) -> None:
