@@ -48,7 +48,7 @@ def _rq(documents: Sequence[Document], vectors: FloatArray, seed: int, tokenizer
 
 @dataclass(frozen=True)
 class Variant:
-    """What is different: settings of training, docids, or a maker of further questions and the metadata it weaves in."""
+    """What is different: training, docids, or a maker of further questions and the metadata that it weaves in."""
 
     config: DocidConfig = field(default_factory=DocidConfig)
     scheme: Scheme = _rq
