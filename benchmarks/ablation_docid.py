@@ -1,6 +1,6 @@
 """Ablation of docid training on one collection: equal steps, several seeds, docids alone, measured on dev questions.
 
-``python -m benchmarks.ablation_docid NAME [--steps 60] [--seeds 3]``. Every variant starts from the untouched model,
+``python -m benchmarks.ablation_docid NAME [--steps 60] [--batch 32]``. Every variant starts from the untouched model,
 has the same labelled questions and trains as many steps on batches of the same size.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="a collection with train and dev splits")
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     setting = _setting(arguments.name)
@@ -99,10 +100,16 @@ def main() -> None:
     facts: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
     for seed in range(arguments.seeds):
         for name, variant in VARIANTS.items():
-            measured, told = _trained(setting, variant, arguments.steps, seed)
+            measured, told = _trained(setting, variant, arguments, seed)
             values[name].append(measured)
             facts[name].append(told)
             print(f"seed {seed}, {name}: {measured['after']['nDCG@10'].mean():.4f} {told}", flush=True)
+        result = {"collection": arguments.name, "steps": arguments.steps, "batch": arguments.batch, "seeds": seed + 1}
+        write_result("ablation_docid", {**result, "questions": ASKED, "variants": _rows(values, facts)})
+
+
+def _rows(values: Mapping[str, list[Any]], facts: Mapping[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """Means over seeds, and the paired test of their questions against the baseline's."""
     baseline = np.mean([run["after"]["nDCG@10"] for run in values[BASELINE]], axis=0)
     rows = {}
     for name, runs in values.items():
@@ -116,8 +123,7 @@ def main() -> None:
             "memorised": facts[name][0]["memorised"],
             "curve": facts[name][0]["curve"],
         }
-    result = {"collection": arguments.name, "steps": arguments.steps, "questions": len(baseline)}
-    write_result("ablation_docid", {**result, "variants": rows})
+    return rows
 
 
 def _setting(name: str) -> Setting:
@@ -133,7 +139,9 @@ def _setting(name: str) -> Setting:
     return Setting(documents, drawn, exam)
 
 
-def _trained(setting: Setting, variant: Variant, steps: int, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _trained(
+    setting: Setting, variant: Variant, arguments: argparse.Namespace, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
     model: Any = load_model(DEFAULT_MODEL)
     vectors = _encoder(model).encode_documents([document.text for document in setting.documents])
     quantizer = variant.scheme(setting.documents, vectors, seed, model.tokenizer)
@@ -141,7 +149,7 @@ def _trained(setting: Setting, variant: Variant, steps: int, seed: int) -> tuple
     untrained = CodeDecoder(quantizer.codebooks)
     before = measure_docids(vectors, _encoder(model).encode_queries(asked), quantizer, untrained, setting.exam)
     questions, start = [*setting.questions, *_made(setting, variant, seed)], time.monotonic()
-    config = replace(variant.config, max_steps=steps)
+    config = replace(variant.config, max_steps=arguments.steps, batch_size=arguments.batch)
     with tempfile.TemporaryDirectory() as folder:
         trained = train_docids(model, quantizer, setting.documents, vectors, questions, config, Path(folder), seed=seed)
     after = measure_docids(vectors, _encoder(model).encode_queries(asked), quantizer, trained.decoder, setting.exam)
