@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.collection import Collection
 from benchmarks.cost import cost
+from benchmarks.detection import detection
 from benchmarks.parts import Parts
 from benchmarks.peers import PEERS, generation, measured_peer
 from benchmarks.poison import poisoning
@@ -89,6 +90,7 @@ class Bench:
                 f"{name}.robustness", inputs, lambda: robustness(subject, self._progress)
             )
             found["poison"] = self._parts.get(f"{name}.poison", inputs, lambda: poisoning(subject, self._progress))
+            found["detection"] = self._parts.get(f"{name}.detection", inputs, lambda: detection(collection))
         return found
 
     def questions_file(self, name: str) -> Path:

@@ -50,7 +50,9 @@ SIGNALS = {
     "crowding": Signal("the same rare words again and again: {:.2f} of a passage", 0.3, 2.7, needs_reference=True),
     "unconnected": Signal("{:.0f} words without a function word", 20, 3, needs_reference=True, ceiling=40),
     "list": Signal("{:.0f} keywords in a row", 15, 3),
-    "opening": Signal("a first sentence that the rest does not take up: log-odds {:.1f}", 1.5, 2, needs_reference=True),
+    "opening": Signal(
+        "a first sentence that the rest does not take up: log-odds {:.1f}", 1.5, 2, needs_reference=True, ceiling=4
+    ),
 }
 
 
