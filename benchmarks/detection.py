@@ -26,7 +26,7 @@ def detection(collection: Collection) -> dict[str, Any]:
         collection: Documents and questions, of which at most 200 are drawn.
 
     Returns:
-        The share of sound documents that are suspected, milliseconds a document, and by attack the share of poisoned
+        The share of sound documents that are suspected, milliseconds of the processor a document, and by attack the share of poisoned
         documents that are noticed (recall), also where one in a hundred of the index's own documents is poisoned, and
         the precision where one in a hundred of those that arrive is:
         ``recall * .01 / (recall * .01 + suspected * .99)``.
@@ -41,9 +41,9 @@ def detection(collection: Collection) -> dict[str, Any]:
     for known, arriving in (halves, halves[::-1]):
         detector = Detector(document.text for document in known[:SAMPLE])
         spoilt = Detector(document.text for document in _spoilt(known[:SAMPLE], dataset))
-        start = time.perf_counter()
+        start = time.process_time()
         suspected += _suspected(detector, arriving)
-        seconds += time.perf_counter() - start
+        seconds += time.process_time() - start
         for attack in ATTACKS:
             bad = poisoned(arriving, dataset, attack)
             noticed[attack] += _suspected(detector, bad)

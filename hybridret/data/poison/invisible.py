@@ -13,7 +13,7 @@ _DIRECTION = re.compile(f"[{_DIRECTIONS}]")
 _OVERRIDES = "\u202d\u202e"
 _SPACES = "\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
 _INVISIBLE = re.compile(f"[{_SPACES}{_DIRECTIONS}{_OVERRIDES}{_JOINERS}\ufe00-\ufe0f\U000e0000-\U000e0fff]")
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _WITHOUT_SPACES = re.compile("[\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf]")
 """Thai, Lao, Tibetan, Burmese, Khmer, Tai: a space without width says where a line may break."""
 _IDEOGRAPH_OR_KANA = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")

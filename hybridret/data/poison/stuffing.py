@@ -14,7 +14,7 @@ _WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _IS_CJK = re.compile(f"[{_CJK}]")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|[؟。！？\n]")
-_SEPARATOR = re.compile(r"[,;|，、；\n]")
+_SEPARATOR = re.compile(r"[,;|，、；]")
 _FULL_STOP = re.compile(r"[.!?。！？]\s*$")
 FUNCTION_SHARE = 0.3
 _LONGEST_PHRASE, _LEAST_TIMES = 60, 3
@@ -98,13 +98,21 @@ def unconnected(words: Sequence[str], function_words: set[str]) -> int:
 
 
 def listed(text: str) -> int:
-    """The longest row of items of one to three words between separators."""
-    best = run = 0
-    for item in _SEPARATOR.split(text):
-        is_short = len(item) <= _ITEM_CHARACTERS and not _FULL_STOP.search(item)
-        run = run + 1 if is_short and 1 <= len(words_of(item)) <= _ITEM_WORDS else 0
-        best = max(best, run)
+    """The longest row of items of one to three words, numbers alone left out, between separators in one line."""
+    best = 0
+    for line in text.split("\n"):
+        run = 0
+        for item in _SEPARATOR.split(line):
+            run = run + 1 if _is_item(item) else 0
+            best = max(best, run)
     return best
+
+
+def _is_item(text: str) -> bool:
+    if len(text) > _ITEM_CHARACTERS or _FULL_STOP.search(text):
+        return False
+    words = words_of(text)
+    return 1 <= len(words) <= _ITEM_WORDS and not all(word.isdigit() for word in words)
 
 
 def foreign_opening(text: str, words: Sequence[str], weights: Sequence[float]) -> float:
