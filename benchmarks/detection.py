@@ -26,9 +26,9 @@ def detection(collection: Collection) -> dict[str, Any]:
         collection: Documents and questions, of which at most 200 are drawn.
 
     Returns:
-        The share of sound documents that are suspected, milliseconds of the processor a document, and by attack the share of poisoned
-        documents that are noticed (recall), also where one in a hundred of the index's own documents is poisoned, and
-        the precision where one in a hundred of those that arrive is:
+        The share of sound documents that are suspected, milliseconds of processor time a document, and by attack the
+        share of poisoned documents that are noticed (recall), also where one in a hundred of the index's own documents
+        is poisoned, and the precision where one in a hundred of those that arrive is:
         ``recall * .01 / (recall * .01 + suspected * .99)``.
     """
     dataset = part_of(collection, QUESTIONS)

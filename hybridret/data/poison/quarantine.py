@@ -61,12 +61,11 @@ def quarantined(path: Path, suspects: Sequence[Suspect]) -> Iterator[None]:
 
 def record_of(document: Document) -> dict[str, Any]:
     """The record of which a reader makes the document again: the title, which begins the text, stands apart."""
-    title = document.metadata.get("title") or ""
-    body = document.text
+    title, body = document.metadata.get("title"), document.text
     if isinstance(title, str):
-        shortened = body.removeprefix(clean_text(title, "a title")).removeprefix(" ")
-        if clean_text(f"{title} {shortened}".strip(), "a text") == body:
-            body = shortened
+        title = clean_text(title, "a title")
+        shorter = (body.removeprefix(f"{title.lstrip()} "), "")
+        body = next((each for each in shorter if f"{title} {each}".strip() == body), body)
     return {"_id": document.doc_id, **document.metadata, "text": body}
 
 
