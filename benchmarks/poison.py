@@ -1,12 +1,13 @@
 """How far documents climb that were written to be found, and how many of them are noticed on their way in.
 
-``python -m benchmarks.poison COLLECTION...`` measures both on collections of ``$HYBRIDRET_DATA``.
+``python -m benchmarks.poison COLLECTION... --noticed COLLECTION...`` measures collections of ``$HYBRIDRET_DATA``, of those
+after ``--noticed`` only the latter, which takes no model and no index.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,13 @@ QUESTIONS = 50
 
 def main() -> None:
     """Measures collections one after another and writes ``results/poison.json``."""
-    result: dict[str, Any] = {}
-    encoder = make_encoder(None)
-    for name in sys.argv[1:]:
-        collection = read_collection(name)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.poison", description=__doc__)
+    parser.add_argument("collection", nargs="*", help="measured in full")
+    parser.add_argument("--noticed", nargs="*", default=[], metavar="COLLECTION", help="without an index")
+    options = parser.parse_args()
+    result: dict[str, Any] = {name: {"detection": detection(read_collection(name))} for name in options.noticed}
+    for name in options.collection:
+        collection, encoder = read_collection(name), make_encoder(None)
         with tempfile.TemporaryDirectory() as folder:
             bundle = Path(folder) / "bundle"
             build(collection, encoder, bundle)
