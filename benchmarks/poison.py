@@ -1,7 +1,7 @@
 """How far documents climb that were written to be found, and how many of them are noticed on their way in.
 
-``python -m benchmarks.poison COLLECTION... --noticed COLLECTION...`` measures collections of ``$HYBRIDRET_DATA``, of those
-after ``--noticed`` only the latter, which takes no model and no index.
+``python -m benchmarks.poison COLLECTION... --noticed COLLECTION...`` measures collections of ``$HYBRIDRET_DATA``, of
+those after ``--noticed`` only the latter, which takes no model and no index.
 """
 
 from __future__ import annotations
