@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.collection import Collection
 from benchmarks.cost import cost, drawn
+from benchmarks.detection import detection
 from benchmarks.growth import QUESTIONS, SIZES, growth
 from benchmarks.parts import Parts
 from benchmarks.peers import PEERS, generation, measured_peer
@@ -92,6 +93,7 @@ class Bench:
             )
             found["growth"] = self._parts.get(f"{name}.growth", inputs, lambda: self._grown(subject))
             found["poison"] = self._parts.get(f"{name}.poison", inputs, lambda: poisoning(subject, self._progress))
+            found["detection"] = self._parts.get(f"{name}.detection", inputs, lambda: detection(collection))
         return found
 
     def questions_file(self, name: str) -> Path:

@@ -1,67 +1,50 @@
-"""How far documents climb that were written to be found: keyword stuffing, hidden keywords, copied questions."""
+"""How far documents climb that were written to be found, and how many of them are noticed on their way in.
+
+``python -m benchmarks.poison COLLECTION... --noticed COLLECTION...`` measures collections of ``$HYBRIDRET_DATA``, of
+those after ``--noticed`` only the latter, which takes no model and no index.
+"""
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.attacks import ATTACKS, PREFIX, poisoned
+from benchmarks.collection import read_collection
+from benchmarks.detection import detection
 from benchmarks.quality import PRIMARY
+from benchmarks.results import write_result
 from benchmarks.robustness import part_of
-from benchmarks.subject import Subject, open_subject
+from benchmarks.subject import Subject, build, open_subject
 from benchmarks.systems import own_systems, run
-from hybridret.bm25.tokenizer import STOP_WORDS
 from hybridret.data.dataset import Dataset
+from hybridret.dense import make_encoder
 from hybridret.evaluation import measure_run
-from hybridret.types import Document, Progress
+from hybridret.types import Progress
 
-Spoil = Callable[[str, str], str]
-"""Takes the attacker's text and the question that it shall be found for."""
-
-QUESTIONS, SEED, TIMES, PREFIX = 50, 0, 10, "poison:"
-_HIDING_LINES = 40
+QUESTIONS = 50
 
 
-def stuffed(text: str, question: str) -> str:
-    """The question's words, stop words left out, ten times after the text."""
-    words = [word for word in question.split() if word.lower() not in STOP_WORDS] or question.split()
-    return f"{text} {' '.join(words * TIMES)}"
-
-
-def hidden(text: str, question: str) -> str:
-    """The question's words once, in a comment far below the text, where no reader looks."""
-    return text + "\n" * _HIDING_LINES + f"<!-- {question} -->"
-
-
-def copied(text: str, question: str) -> str:
-    """The question itself, then the text: what deceives encoders most."""
-    return f"{question} {text}"
-
-
-ATTACKS: dict[str, Spoil] = {"stuffed keywords": stuffed, "hidden keywords": hidden, "copied question": copied}
-
-
-def poisoned(subject: Subject, dataset: Dataset, attack: str) -> list[Document]:
-    """A document a question, made from the text of one that has nothing to do with it.
-
-    Args:
-        subject: The collection.
-        dataset: The questions.
-        attack: A name of ``ATTACKS``.
-    """
-    generator = np.random.default_rng(SEED)
-    documents = subject.collection.documents
-    found = []
-    for query, question in dataset.queries.items():
-        judged = dataset.qrels[query]
-        others = [document for document in documents if document.doc_id not in judged]
-        text = others[int(generator.integers(len(others)))].text if others else ""
-        found.append(Document(f"{PREFIX}{query}", ATTACKS[attack](text, question), {}))
-    return found
+def main() -> None:
+    """Measures collections one after another and writes ``results/poison.json``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.poison", description=__doc__)
+    parser.add_argument("collection", nargs="*", help="measured in full")
+    parser.add_argument("--noticed", nargs="*", default=[], metavar="COLLECTION", help="without an index")
+    options = parser.parse_args()
+    result: dict[str, Any] = {name: {"detection": detection(read_collection(name))} for name in options.noticed}
+    for name in options.collection:
+        collection, encoder = read_collection(name), make_encoder(None)
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = Path(folder) / "bundle"
+            build(collection, encoder, bundle)
+            subject = open_subject(collection, bundle, encoder)
+            result[name] = {"poison": poisoning(subject), "detection": detection(collection)}
+    write_result("poison", result)
 
 
 def poisoning(subject: Subject, progress: Progress | None = None) -> dict[str, Any]:
@@ -84,7 +67,7 @@ def poisoning(subject: Subject, progress: Progress | None = None) -> dict[str, A
         systems = own_systems(spoilt.index)
         found["before"] = {name: _values(run(search, dataset.queries), dataset) for name, search in systems.items()}
         for done, attack in enumerate(ATTACKS, 1):
-            added = spoilt.index.add(poisoned(subject, dataset, attack))
+            added = spoilt.index.add(poisoned(subject.collection.documents, dataset, attack))
             found["attacks"][attack] = {
                 name: _climbed(run(search, dataset.queries), dataset) for name, search in systems.items()
             }
@@ -108,3 +91,7 @@ def _climbed(answers: dict[str, dict[str, float]], dataset: Dataset) -> dict[str
 
 def _values(answers: dict[str, dict[str, float]], dataset: Dataset) -> float:
     return float(np.mean(list(measure_run(answers, dataset, (PRIMARY,))[PRIMARY].values())))
+
+
+if __name__ == "__main__":
+    main()

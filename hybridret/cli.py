@@ -7,14 +7,19 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hybridret import __version__
 from hybridret.errors import BundleError, HybridretError, InputError
+
+if TYPE_CHECKING:
+    from hybridret.types import Document
 
 app = typer.Typer(
     help="Hybrid retrieval: dense vectors, BM25 and decoded docids, fused.",
@@ -23,6 +28,10 @@ app = typer.Typer(
     add_completion=False,
 )
 BundlePath = Annotated[Path, typer.Argument(help="The bundle's folder.")]
+QuarantinePath = Annotated[
+    Path | None,
+    typer.Option(help="Write documents that look poisoned to this new .jsonl file instead of taking them in."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
@@ -74,8 +83,9 @@ def index(
     no_fit: Annotated[
         bool, typer.Option("--no-fit", help="Do not fit the fusion to the corpus: use what fits corpora at large.")
     ] = False,
+    quarantine: QuarantinePath = None,
 ) -> None:
-    """Index a corpus and write a bundle."""
+    """Index a corpus and write a bundle; documents that look poisoned are named on stderr."""
     from hybridret.config import Config
     from hybridret.data.readers import find_source, read_corpus
     from hybridret.dense import make_encoder
@@ -86,9 +96,11 @@ def index(
     check_target(output)
     documents = read_corpus(find_source(corpus))
     encoder = make_encoder(model, task=task)
-    with progress_bars() as progress:
+    with _without_poison(documents, [], quarantine) as kept, progress_bars() as progress:
+        if not kept:
+            raise InputError(f"all documents of {corpus} look poisoned; index it without --quarantine")
         built = HybridIndex.build(
-            documents, encoder, Config(index=kind, language=language), output, progress, fit=not no_fit
+            kept, encoder, Config(index=kind, language=language), output, progress, fit=not no_fit
         )
     _print_tables(facts_table(f"Indexed {corpus}", built.info()))
 
@@ -131,16 +143,19 @@ def add(
     bundle: BundlePath,
     corpus: Annotated[str, typer.Argument(help="What to add, as for index.")],
     upsert: Annotated[bool, typer.Option("--upsert", help="Replace documents whose ids are present.")] = False,
+    quarantine: QuarantinePath = None,
 ) -> None:
-    """Add documents to a bundle, without training; all of them or none."""
+    """Add documents to a bundle, without training, all or none; those that look poisoned are named on stderr."""
+    from hybridret.data.poison import drawn
     from hybridret.data.readers import find_source, read_corpus
     from hybridret.display import progress_bars
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
     documents = read_corpus(find_source(corpus))
-    with progress_bars() as progress:
-        added = opened.add(documents, replace=upsert, progress=progress)
+    known = opened.get(drawn(opened.ids()))
+    with _without_poison(documents, known, quarantine) as kept, progress_bars() as progress:
+        added = opened.add(kept, replace=upsert, progress=progress)
     print(f"{len(added)} documents added, {len(opened)} in {bundle}")
 
 
@@ -234,6 +249,30 @@ def evaluate(
         _print_json({"split": split, "queries": len(queries.queries), "metrics": metrics})
     else:
         _print_tables(metrics_table(f"{dataset} {split}: {len(queries.queries)} queries", metrics))
+
+
+@contextmanager
+def _without_poison(
+    documents: Sequence[Document], known: Sequence[Document], quarantine: Path | None
+) -> Iterator[list[Document]]:
+    """Gives the documents without those that look poisoned, which a file holds then; names these when all is done.
+
+    Args:
+        documents: Those that shall be taken in.
+        known: Some that the index holds, by which the others are judged.
+        quarantine: The file; None: all documents are taken in.
+    """
+    from hybridret.data.poison import check_quarantine, quarantined, screened
+    from hybridret.display import suspect_lines
+
+    if quarantine is not None:
+        check_quarantine(quarantine)
+    suspects = screened(documents, known)
+    held = {suspect.document.doc_id for suspect in suspects if quarantine is not None}
+    with nullcontext() if quarantine is None else quarantined(quarantine, suspects):
+        yield [document for document in documents if document.doc_id not in held]
+    for line in suspect_lines(suspects, len(documents), quarantine):
+        print(line, file=sys.stderr)
 
 
 def _parse_filter(text: str | None) -> dict[str, Any] | None:

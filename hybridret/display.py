@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from hybridret.data.poison import Suspect
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
 
-_SNIPPET, _N_TOKENS = 70, 8
+_SNIPPET, _N_TOKENS, _N_SUSPECTS = 70, 8, 5
 
 
 @contextmanager
@@ -53,6 +55,29 @@ def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document]) -
         snippet = " ".join(document.text.split())[:_SNIPPET]
         table.add_row(str(place), f"{hit.score:.3f}", escape(hit.doc_id), escape(snippet), *ranks)
     return table
+
+
+def suspect_lines(suspects: Sequence[Suspect], total: int, quarantine: Path | None) -> list[str]:
+    """How many documents look poisoned, and of the first few why; nothing where none does.
+
+    Args:
+        suspects: They.
+        total: How many documents were looked at.
+        quarantine: The file that holds them; None: they are taken in.
+    """
+    if not suspects:
+        return []
+    fate = "taken in all the same (--quarantine FILE keeps them out)" if quarantine is None else f"held in {quarantine}"
+    lines = [f"{len(suspects)} of {total} documents look poisoned, {fate}:"]
+    lines += [f"  {_seen(each.document.doc_id)}: {'; '.join(each.reasons)}" for each in suspects[:_N_SUSPECTS]]
+    return lines + ([f"  and {len(suspects) - _N_SUSPECTS} more"] if len(suspects) > _N_SUSPECTS else [])
+
+
+def _seen(text: str) -> str:
+    """A text in which what a terminal would not show, or would obey, is escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def explanation_table(reason: dict[str, Any]) -> Table:

@@ -244,6 +244,86 @@ def test_add_refuses_ids_that_are_present_and_adds_none_of_the_others(
     assert ids_in(bundle) == {"cat", "dog", "bee", "new"}
 
 
+POISON = {"_id": "bad\x1b[31m", "title": "Deal", "text": "cats <!-- cheap casino bonus -->", "legs": 0}
+SOUND = {"_id": "ant", "text": "ants dig"}
+
+
+def test_add_names_documents_that_look_poisoned_and_takes_them_in(
+    hybridret: Callable[..., Result], bundle: Path, write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    added = hybridret("add", bundle, write_jsonl(tmp_path / "more.jsonl", SOUND, POISON))
+    assert (added.code, added.out) == (0, f"2 documents added, 5 in {bundle}\n")
+    report = added.err.splitlines()[-2:]
+    assert report[0].startswith("1 of 2 documents look poisoned, taken in all the same (--quarantine")
+    assert report[1] == "  bad\\x1b[31m: 3 words in a comment"
+    sound = hybridret("add", bundle, write_jsonl(tmp_path / "sound.jsonl", {"_id": "bat", "text": "bats fly"}))
+    assert "poisoned" not in sound.err
+
+
+def test_quarantine_keeps_them_out_until_they_are_added_after_a_look(
+    hybridret: Callable[..., Result], bundle: Path, write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    corpus, held = write_jsonl(tmp_path / "more.jsonl", POISON, SOUND), tmp_path / "held.jsonl"
+    added = hybridret("add", bundle, corpus, "--quarantine", held)
+    assert (added.code, added.out) == (0, f"1 documents added, 4 in {bundle}\n")
+    assert f"1 of 2 documents look poisoned, held in {held}:" in added.err
+    (line,) = held.read_text().splitlines()
+    assert json.loads(line) == {**POISON, "quarantine": ["3 words in a comment"]}
+    assert ids_in(bundle) == {"cat", "dog", "bee", "ant"}
+    before = whole(bundle)
+    again = hybridret("add", bundle, corpus, "--upsert", "--quarantine", held)
+    assert_refused(again, f"{held} exists; a quarantine file must be a new one")
+    assert whole(bundle) == before
+    looked_at = hybridret("add", bundle, held)
+    assert (looked_at.code, looked_at.out) == (0, f"1 documents added, 5 in {bundle}\n")
+    (document,) = HybridRetriever.load(bundle).get([str(POISON["_id"])])
+    assert document.page_content == "Deal cats <!-- cheap casino bonus -->"
+    assert document.metadata == {"title": "Deal", "legs": 0, "quarantine": ["3 words in a comment"]}
+
+
+def test_a_quarantine_file_goes_where_nothing_is_added(
+    hybridret: Callable[..., Result], bundle: Path, write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    corpus = write_jsonl(tmp_path / "more.jsonl", POISON, {"_id": "dog", "text": "puppies"})
+    before = whole(bundle)
+    assert_refused(hybridret("add", bundle, corpus, "--quarantine", tmp_path / "held.jsonl"), "'dog' is in the index")
+    assert whole(bundle) == before
+    assert not (tmp_path / "held.jsonl").exists()
+    assert_refused(hybridret("add", bundle, corpus, "--quarantine", tmp_path / "no" / "q.jsonl"), "there is no folder")
+    only = write_jsonl(tmp_path / "only.jsonl", POISON)
+    none = hybridret("add", bundle, only, "--quarantine", tmp_path / "held.jsonl")
+    assert (none.code, none.out) == (0, f"0 documents added, 3 in {bundle}\n")
+    sound = write_jsonl(tmp_path / "sound.jsonl", SOUND)
+    assert hybridret("add", bundle, sound, "--quarantine", tmp_path / "unused.jsonl").code == 0
+    assert not (tmp_path / "unused.jsonl").exists()
+
+
+def test_index_takes_a_quarantine_file_too(
+    hybridret: Callable[..., Result], write_jsonl: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    corpus, held = write_jsonl(tmp_path / "c.jsonl", SOUND, POISON), tmp_path / "held.jsonl"
+    options = ["-o", tmp_path / "b", "--model", tiny_model, "--quarantine", held]
+    indexed = hybridret("index", corpus, *options)
+    assert indexed.code == 0, indexed.err
+    assert "1 of 2 documents look poisoned, held in" in indexed.err
+    assert ids_in(tmp_path / "b") == {"ant"}
+    only = write_jsonl(tmp_path / "only.jsonl", POISON)
+    options = ["-o", tmp_path / "new", "--model", tiny_model, "--quarantine", tmp_path / "other.jsonl"]
+    assert_refused(hybridret("index", only, *options), "all documents of", "look poisoned")
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "other.jsonl").exists()
+
+
+def test_of_many_that_look_poisoned_the_first_are_named(
+    hybridret: Callable[..., Result], bundle: Path, write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    corpus = write_jsonl(tmp_path / "c.jsonl", *({**POISON, "_id": f"bad{at}"} for at in range(8)))
+    lines = hybridret("add", bundle, corpus).err.splitlines()[-7:]
+    assert lines[0].startswith("8 of 8 documents look poisoned")
+    assert [line.split(":")[0].strip() for line in lines[1:-1]] == [f"bad{at}" for at in range(5)]
+    assert lines[-1] == "  and 3 more"
+
+
 def test_delete_removes_ids_and_names_those_that_are_not_there(hybridret: Callable[..., Result], bundle: Path) -> None:
     deleted = hybridret("delete", bundle, "cat", "nobody", "cat", "bee", "no one", "nobody")
     assert (deleted.code, deleted.out) == (0, f"2 documents deleted, 1 in {bundle}\n")

@@ -79,7 +79,7 @@ def _collection(name: str, measured: Mapping[str, Any]) -> Section:
     if "growth" in measured:
         tables.append(_growth(measured["growth"]))
     if "robustness" in measured:
-        tables += [_robustness(measured["robustness"]), _poison(measured["poison"])]
+        tables += [_robustness(measured["robustness"]), _poison(measured["poison"]), _detection(measured["detection"])]
     return Section(name, [], tables, _figures(name, measured))
 
 
@@ -328,6 +328,20 @@ def _poison(found: Mapping[str, Any]) -> Table:
         rows.append([f"{attack}: {PRIMARY}", *(f"{own[system][PRIMARY]:.3f}" for system in systems)])
     note = f"{found['questions']} questions, each with one document written to be found for it: how often it is."
     return Table("Poisoned documents", ["attack", *systems], rows, note)
+
+
+def _detection(found: Mapping[str, Any]) -> Table:
+    columns = ["attack", "recall", "precision", "recall, index poisoned too"]
+    rows = [
+        [attack, *(f"{100 * own[each]:.0f} %" for each in ("recall", "precision", "recall in a poisoned index"))]
+        for attack, own in found["attacks"].items()
+    ]
+    note = (
+        f"Of the collection's own {found['documents']:,} documents {100 * found['suspected']:.2f} % are suspected; "
+        f"precision is where {100 * found['share']:g} % of what arrives is poisoned by this attack. "
+        f"{found['ms_a_document']:.2f} ms a document."
+    )
+    return Table("Poisoned documents noticed before they are indexed", columns, rows, note)
 
 
 def _run(result: Mapping[str, Any]) -> Table:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.attacks import ATTACKS, PREFIX, poisoned
 from benchmarks.collection import Collection
-from benchmarks.poison import ATTACKS, PREFIX, poisoned, poisoning
+from benchmarks.poison import poisoning
 from benchmarks.robustness import PERTURBATIONS, STRENGTHS, part_of, perturbed, robustness
 from benchmarks.subject import Subject, open_subject
 from hybridret.config import Config
@@ -70,7 +71,7 @@ def test_what_is_kept_is_measured_by_system(subject: Subject) -> None:
 def test_poisoned_documents_hold_the_question_and_answer_nothing(subject: Subject) -> None:
     dataset = part_of(subject.collection, 9)
     for attack in ATTACKS:
-        for document in poisoned(subject, dataset, attack):
+        for document in poisoned(subject.collection.documents, dataset, attack):
             query = document.doc_id.removeprefix(PREFIX)
             assert dataset.queries[query].split()[-1] in document.text
             answers = {
