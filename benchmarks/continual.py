@@ -1,6 +1,6 @@
 """An index that grows by batches: left as it is, trained on with replay, trained naively, or trained on everything.
 
-``python -m benchmarks.continual NAME [--split test] [--first-steps 120] [--steps 24] [--folder F]``
+``python -m benchmarks.continual NAME [--splits dev test] [--first-steps 160] [--steps 24] [--folder F]``
 
 Half of the documents are indexed and docid training sees their train questions; the other half comes in five batches.
 Documents keep untouched MiniLM's vectors everywhere: what is trained are the query encoder and the code tables.
@@ -40,7 +40,7 @@ from hybridret.hybrid import HybridIndex
 from hybridret.types import Document, Queries
 
 NAME, BATCHES, SEED, MEASURE, K = "continual", 5, 0, "Recall@10", 10
-FIRST = {"dense": {"max_steps": 1}, "gate": {"general_drop": None}}
+FIRST = {"dense": {"max_steps": 1}, "gate": {"general_drop": None, "significance": 1.0}}
 NAIVE = {"replay": 0.0, "distillation": 0.0, "ewc": 0.0, "learning_rate": 1e-4, "tolerance": None}
 
 
@@ -51,14 +51,14 @@ class Plan(NamedTuple):
         old: The documents of the first half.
         batches: Those that come.
         questions: All train questions.
-        asked: The questions that are measured.
+        asked: The questions that are measured, by split.
         steps: Of the first training, and of each batch's.
     """
 
     old: list[Document]
     batches: list[list[Document]]
     questions: list[Question]
-    asked: Dataset
+    asked: dict[str, Dataset]
     steps: tuple[int, int]
 
     def questions_about(self, documents: Sequence[Document]) -> list[Question]:
@@ -80,7 +80,7 @@ def main() -> None:
     }
     found: dict[str, Any] = {}
     for name in arguments.arms:
-        kept = arguments.folder / f"{name}.{arguments.split}.json"
+        kept = arguments.folder / f"{name}.json"
         if not kept.is_file():
             kept.write_text(json.dumps(arms[name](plan, arguments.folder)), encoding="utf-8")
         found[name] = json.loads(kept.read_text(encoding="utf-8"))
@@ -95,7 +95,6 @@ def _write(arguments: argparse.Namespace, plan: Plan, arms: dict[str, Any]) -> N
     first, each = plan.steps
     result = {
         "collection": Path(arguments.collection).name,
-        "split": arguments.split,
         "measure": MEASURE,
         "documents": {"old": len(plan.old), "batches": [len(batch) for batch in plan.batches]},
         "steps": {"first": first, "each batch": each, "everything": first + BATCHES * each},
@@ -103,7 +102,7 @@ def _write(arguments: argparse.Namespace, plan: Plan, arms: dict[str, Any]) -> N
         "arms": arms,
     }
     write_result(NAME, result)
-    draw(arms, FOLDER / f"{NAME}.svg")
+    draw(arms, arguments.splits[-1], FOLDER / f"{NAME}.svg")
 
 
 def _frozen(plan: Plan, folder: Path) -> list[dict[str, Any]]:
@@ -160,17 +159,18 @@ def _measured(bundle: Path, plan: Plan, number: int) -> dict[str, Any]:
     index = HybridIndex(changes, changes.bundled_encoder)
     old_ids = {document.doc_id for document in plan.old}
     came = {document.doc_id for batch in plan.batches[:number] for document in batch}
-    old, rest = parted(plan.asked, old_ids)
-    new, _ = parted(rest, old_ids | came)
-    generation = changes.generation
-    alone = Allowed(np.array([doc_id in old_ids for doc_id in generation.ids]))
-    return {
-        "documents": len(index),
-        "old": _recall(index, changes, old, None) | _hybrid(index, old),
-        "old_alone": _recall(index, changes, old, alone),
-        "new": (_recall(index, changes, new, None) | _hybrid(index, new)) if new.queries else None,
-        "questions": {"old": len(old.queries), "new": len(new.queries)},
-    }
+    alone = Allowed(np.array([doc_id in old_ids for doc_id in changes.generation.ids]))
+    found: dict[str, Any] = {"documents": len(index)}
+    for split, asked in plan.asked.items():
+        old, rest = parted(asked, old_ids)
+        new, _ = parted(rest, old_ids | came)
+        found[split] = {
+            "old": _recall(index, changes, old, None) | _hybrid(index, old),
+            "old_alone": _recall(index, changes, old, alone),
+            "new": (_recall(index, changes, new, None) | _hybrid(index, new)) if new.queries else None,
+            "questions": {"old": len(old.queries), "new": len(new.queries)},
+        }
+    return found
 
 
 def _recall(index: HybridIndex, changes: Changes, asked: Dataset, allowed: Allowed | None) -> dict[str, float]:
@@ -210,7 +210,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         documents[:half],
         [[documents[at] for at in part] for part in parts],
         read_questions(source, documents=documents).questions,
-        read_dataset(source, arguments.split, {document.doc_id for document in documents}),
+        {each: read_dataset(source, each, {document.doc_id for document in documents}) for each in arguments.splits},
         (arguments.first_steps, arguments.steps),
     )
 
@@ -218,8 +218,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("collection", help="a collection in $HYBRIDRET_DATA with train questions")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--first-steps", type=int, default=120)
+    parser.add_argument("--splits", nargs="+", default=["dev", "test"], help="the last one is drawn")
+    parser.add_argument("--first-steps", type=int, default=160)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--arms", nargs="+", default=["frozen", "continue", "naive", "everything"])
     parser.add_argument("--folder", type=Path, default=Path("continual"), help="where bundles and results are kept")

@@ -19,14 +19,14 @@ _PANELS = (
 )
 
 
-def draw(arms: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+def draw(arms: Mapping[str, Sequence[Mapping[str, Any]]], split: str, path: Path) -> None:
     """Draws Recall@10 of docids after each batch, a panel each for old and new questions, a curve for each arm."""
     body, top = [], 0.0
     for side, title in _PANELS:
-        curves = [
-            (name, [(float(step["documents"]), float(step[side]["docid"])) for step in steps if step[side]])
-            for name, steps in arms.items()
-        ]
+        curves = []
+        for name, steps in arms.items():
+            shown = [step for step in steps if step[split][side]]
+            curves.append((name, [(float(step["documents"]), float(step[split][side]["docid"])) for step in shown]))
         drawn = lines([(name, curve) for name, curve in curves if curve], "documents", f"Recall@10: {title}", title)
         head, _, rest = drawn.partition(">")
         _, _, width, height = head.partition('viewBox="')[2].rstrip('"').split()

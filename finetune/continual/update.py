@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -294,6 +295,7 @@ def continue_training(
         facts = run.questions.facts
         done = {"key": key, "batch": len(changes.state.updates) + 1, "new_documents": len(documents)}
         done |= {"documents": len(index), "questions": facts, "steps": steps} | _told(decision)
+        done = json.loads(json.dumps(done))
         run.ship(decision, done)
     return {
         "bundle": str(bundle),

@@ -74,10 +74,10 @@ def make_bundle(tiny_encoder: TransformerEncoder, tmp_path: Path) -> Callable[..
         docid = None
         if trained:
             vectors = tiny_encoder.encode_documents([document.text for document in documents])
-            quantizer = ResidualQuantizer.fit(vectors, 3, 8, seed=0)
+            quantizer = ResidualQuantizer.fit(vectors, 6, 8, seed=0)
             tables = quantizer.codebooks + np.float32(0.01)
             docid = DocidRetriever(quantizer, trained=CodeDecoder(tables))
-        config = Config(docid_levels=3, docid_codes=8)
+        config = Config(docid_levels=6, docid_codes=8)
         HybridIndex.build(documents, tiny_encoder, config, tmp_path / name, docid=docid)
         return tmp_path / name
 
