@@ -21,6 +21,7 @@ from benchmarks.quality import quality, write_questions
 from benchmarks.robustness import robustness
 from benchmarks.subject import Subject, build, open_subject
 from benchmarks.systems import HYBRID, RETRIEVERS, Answer, own_systems, run
+from benchmarks.updates import updates
 from hybridret import __version__
 from hybridret.dense import make_encoder
 from hybridret.types import Encoder, Progress
@@ -91,6 +92,7 @@ class Bench:
             found["robustness"] = self._parts.get(
                 f"{name}.robustness", inputs, lambda: robustness(subject, self._progress)
             )
+            found["updates"] = self._parts.get(f"{name}.updates", inputs, lambda: self._updated(subject))
             found["growth"] = self._parts.get(f"{name}.growth", inputs, lambda: self._grown(subject))
             found["poison"] = self._parts.get(f"{name}.poison", inputs, lambda: poisoning(subject, self._progress))
             found["detection"] = self._parts.get(f"{name}.detection", inputs, lambda: detection(collection))
@@ -114,6 +116,10 @@ class Bench:
             lambda: build(collection, self._encoder(), bundle, self._progress),
             is_there=bundle.is_dir(),
         )
+
+    def _updated(self, subject: Subject) -> dict[str, Any]:
+        collection = subject.collection
+        return updates(collection.documents, collection.dataset, subject.index.encoder, self._progress)
 
     def _grown(self, subject: Subject) -> dict[str, Any]:
         state, queries = subject.index._changes.generation, subject.collection.dataset.queries

@@ -16,11 +16,11 @@ from benchmarks.results import write_result
 from hybridret.data.dataset import Dataset, read_dataset
 from hybridret.data.readers import find_source, read_corpus
 from hybridret.dense import make_encoder
-from hybridret.evaluation import SYSTEMS, evaluate_queries
+from hybridret.evaluation import evaluate_queries
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
 
-BATCHES, SEED, MEASURE = 5, 0, "Recall@10"
+BATCHES, SEED, MEASURE, _SPARE = 5, 0, "Recall@10", 50
 
 
 class TimedEncoder:
@@ -52,46 +52,68 @@ class TimedEncoder:
 
 
 def main() -> None:
-    """Measures one collection: half of it indexed, the rest added in five batches, then single documents."""
+    """Measures one collection."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collection")
     parser.add_argument("--split", default="test")
     options = parser.parse_args()
-    documents = read_corpus(find_source(options.collection))
-    order = np.random.default_rng(SEED).permutation(len(documents))
-    documents = [documents[at] for at in order]
-    half, spare = len(documents) // 2, documents[-50:]
-    documents = documents[:-50]
-    first, batches = documents[:half], np.array_split(np.arange(half, len(documents)), BATCHES)
-    dataset = read_dataset(find_source(options.collection), options.split, {document.doc_id for document in documents})
-    old, new = parted(dataset, {document.doc_id for document in first})
-    encoder = TimedEncoder(make_encoder())
+    source = find_source(options.collection)
+    documents = read_corpus(source)
+    dataset = read_dataset(source, options.split, {document.doc_id for document in documents})
+    result = updates(documents, dataset, make_encoder())
+    write_result("updates", {"collection": Path(options.collection).name, "split": options.split, **result})
+
+
+def updates(
+    documents: Sequence[Document], dataset: Dataset, encoder: Encoder, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Indexes half of the documents, adds the rest in five batches, then single documents, without any training.
+
+    Args:
+        documents: The collection; their order is drawn anew.
+        dataset: Questions; those that documents of the first half alone answer are the old ones.
+        encoder: The model.
+        progress: Told how far the work is.
+
+    Returns:
+        Recall@10 by system of old and new questions, ``at_once`` and ``grown``, and the differences; of old questions
+        after each batch (``steps``), with milliseconds a document beyond encoding; those of single documents.
+    """
+    shuffled = [documents[at] for at in np.random.default_rng(SEED).permutation(len(documents))]
+    n_spare = min(_SPARE, len(shuffled) // 10)
+    kept, spare = shuffled[: len(shuffled) - n_spare], shuffled[len(shuffled) - n_spare :]
+    known, half = {document.doc_id for document in kept}, len(shuffled) // 2
+    first, batches = kept[:half], np.array_split(np.arange(half, len(kept)), BATCHES)
+    qrels = {query: found for query, found in dataset.qrels.items() if known & set(found)}
+    asked = Dataset({query: dataset.queries[query] for query in qrels}, qrels, dataset.dropped)
+    old, new = parted(asked, {document.doc_id for document in first})
+    timed = TimedEncoder(encoder)
     with tempfile.TemporaryDirectory() as folder:
-        whole = HybridIndex.build(documents, encoder, path=Path(folder) / "whole")
-        grown = HybridIndex.build(first, encoder, path=Path(folder) / "grown")
-        steps = [{"documents": len(grown), "old": _recall(grown, old)}]
+        whole = HybridIndex.build(kept, timed, path=Path(folder) / "whole", progress=progress)
+        grown = HybridIndex.build(first, timed, path=Path(folder) / "grown", progress=progress)
+        steps: list[dict[str, Any]] = [{"documents": len(grown), "old": _recall(grown, old)}]
         for batch in batches:
-            seconds = _added(grown, [documents[at] for at in batch], encoder)
-            steps.append(
-                {"documents": len(grown), "old": _recall(grown, old), "ms_per_document": 1000 * seconds / len(batch)}
-            )
-        result: dict[str, Any] = {
-            "collection": Path(options.collection).name,
-            "split": options.split,
-            "measure": MEASURE,
-            "questions": {"old": len(old.queries), "new": len(new.queries)},
-            "at_once": {"old": _recall(whole, old), "new": _recall(whole, new)},
-            "grown": {"old": _recall(grown, old), "new": _recall(grown, new)},
-            "steps": steps,
-            "single_adds_ms": sorted(1000 * _added(grown, [document], encoder) for document in spare),
+            seconds = _added(grown, [kept[at] for at in batch], timed)
+            taken = 1000 * seconds / max(1, len(batch))
+            steps.append({"documents": len(grown), "old": _recall(grown, old), "ms_per_document": taken})
+        found = {
+            way: {"old": _recall(index, old), "new": _recall(index, new)}
+            for way, index in (("at_once", whole), ("grown", grown))
         }
-    result["difference_on_new"] = {
-        system: result["grown"]["new"][system] - result["at_once"]["new"][system] for system in SYSTEMS
+        singles = sorted(1000 * _added(grown, [document], timed) for document in spare)
+    return {
+        "measure": MEASURE,
+        "questions": {"old": len(old.queries), "new": len(new.queries)},
+        **found,
+        "steps": steps,
+        "single_adds_ms": singles,
+        **{
+            f"difference_on_{part}": {
+                system: found["grown"][part][system] - found["at_once"][part][system] for system in found["grown"][part]
+            }
+            for part in ("new", "old")
+        },
     }
-    result["difference_on_old"] = {
-        system: result["grown"]["old"][system] - result["at_once"]["old"][system] for system in SYSTEMS
-    }
-    write_result("updates", result)
 
 
 def _added(index: HybridIndex, documents: list[Document], encoder: TimedEncoder) -> float:
@@ -102,6 +124,8 @@ def _added(index: HybridIndex, documents: list[Document], encoder: TimedEncoder)
 
 
 def _recall(index: HybridIndex, dataset: Dataset) -> dict[str, float]:
+    if not dataset.queries:
+        return {}
     measured = evaluate_queries(index, dataset)
     return {system: float(np.mean(list(values[MEASURE].values()))) for system, values in measured.items()}
 

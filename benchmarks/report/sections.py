@@ -76,6 +76,8 @@ def _collection(name: str, measured: Mapping[str, Any]) -> Section:
         _sizes(measured),
         *([_peers(measured["peers"]), _generation(measured["generation"])] if "peers" in measured else []),
     ]
+    if "updates" in measured:
+        tables.append(_updates(measured["updates"]))
     if "growth" in measured:
         tables.append(_growth(measured["growth"]))
     if "robustness" in measured:
@@ -95,6 +97,8 @@ def _figures(name: str, measured: Mapping[str, Any]) -> list[Figure]:
     bars = [("one answer", parts), *((floor, [("floor", value)]) for floor, value in cost["floors_ms"].items())]
     said = "; ".join(f"{each} {means[each]['mean']:.3f}" for each in ranked)
     growing = [] if "growth" not in measured else [_growth_curves(measured["growth"])]
+    if "updates" in measured and measured["updates"]["questions"]["old"]:
+        growing.append(_update_curves(measured["updates"]))
     return [
         *growing,
         Figure(
@@ -259,6 +263,32 @@ def _generation(found: Mapping[str, Any]) -> Table:
     ]
     note = "generate/ours: how many times as long generate with a dict trie takes as encoding and decoding here."
     return Table(caption, ["", ""], rows, note)
+
+
+def _updates(found: Mapping[str, Any]) -> Table:
+    systems = list(found["grown"]["old"] or found["grown"]["new"])
+    rows = [
+        [f"{part} questions, {name}", *(f"{found[way][part][system]:.3f}" for system in systems)]
+        for part in ("old", "new")
+        for way, name in (("at_once", "indexed at once"), ("grown", "grown by batches"))
+        if found[way][part]
+    ]
+    batches = [step["ms_per_document"] for step in found["steps"][1:]]
+    singles = found["single_adds_ms"]
+    note = f"Half indexed, the rest added in {len(batches)} batches without training: beyond encoding at most"
+    note += f" {max(batches):.1f} ms a document"
+    note += f", {singles[len(singles) // 2]:.1f} ms (median) one by one." if singles else "."
+    return Table(f"{found['measure']} of an index that grows", ["questions", *systems], rows, note)
+
+
+def _update_curves(found: Mapping[str, Any]) -> Figure:
+    steps = [step for step in found["steps"] if step["old"]]
+    curves = [
+        (system, [(float(step["documents"]), float(step["old"][system])) for step in steps])
+        for system in steps[0]["old"]
+    ]
+    described = f"{found['measure']} of questions about the first half while documents are added"
+    return Figure(described, lines(curves, "documents", found["measure"], described))
 
 
 def _growth(found: Mapping[str, Any]) -> Table:
