@@ -17,7 +17,7 @@ SOURCES = {
 }
 """Whose evidence each column is."""
 _PEAK = 10.0
-_NATS, _LEAST = 10.0, -3.0
+_LEAST = -30.0
 _SAMPLE = 500
 _USUAL_MEAN, _USUAL_DEVIATION, _USUAL_COUNT = 0.15, 0.11, 20
 
@@ -83,7 +83,7 @@ def evidence(
         *Shape:* (n_candidates, 6), float64, columns in the order of ``EVIDENCE``: the cosine in deviations from the
         mean; the coverage; BM25 as a share of its ceiling; the softmax of ``10 * bm25 / max(bm25)``, high where one
         candidate stands out; the first times the second; the logarithm of the docid's probability among the candidates'
-        docids, divided by 10 and no less than -3.
+        docids, no less than -30.
     """
     standard = standardised(cosines, spread)
     table = np.zeros((len(cosines), len(EVIDENCE)))
@@ -113,7 +113,7 @@ def share_of_ceiling(bm25: ScoreArray, ceiling: float) -> ScoreArray:
 
 
 def among(docid: ScoreArray) -> ScoreArray:
-    """Logarithms of the docids' probabilities among these, in units of 10 nats, no less than -3.
+    """Logarithms of the docids' probabilities among these, no less than -30.
 
     *Shape:* (n_candidates,) both.
     """
@@ -121,5 +121,5 @@ def among(docid: ScoreArray) -> ScoreArray:
         return docid
     highest = docid.max()
     logs = docid - highest - np.log(np.exp(docid - highest).sum())
-    least: ScoreArray = np.maximum(logs / _NATS, _LEAST)
+    least: ScoreArray = np.maximum(logs, _LEAST)
     return least

@@ -26,7 +26,7 @@ def test_each_column_is_its_formula() -> None:
         "bm25_share": [6 / 12, 3 / 12],
         "bm25_peak": [high / (high + low), low / (high + low)],
         "agreement": [(0.5 - 0.1) / 0.2 * 0.9, (0.2 - 0.1) / 0.2 * 0.25],
-        "docid": [-math.log(1 + math.exp(-36)) / 10, -3.0],
+        "docid": [-math.log(1 + math.exp(-36)), -30.0],
     }
     assert tuple(expected) == EVIDENCE
     np.testing.assert_allclose(table.T, list(expected.values()), rtol=1e-12)
