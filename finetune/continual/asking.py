@@ -18,6 +18,7 @@ from hybridret.errors import InputError
 from hybridret.types import Document, Encoder, Progress
 
 _REHEARSED = 5000
+_ADDED = "the new documents were added, but nothing can be learned from them"
 
 
 class Asked(NamedTuple):
@@ -76,11 +77,11 @@ def ask(
             made = made_questions(own, len(given), recipe.queries, encoder, recipe.seed, language, cache, progress)
         except InputError as error:
             if is_new:
-                raise InputError(f"nothing can be learned from the new documents: {error}") from error
+                raise InputError(f"{_ADDED}: {error}") from error
             made = []
         asked.append(Asked(*split(given, made, recipe.gate, recipe.seed)))
     if not asked[1].train:
-        raise InputError("nothing can be learned from the new documents: there is no question about them")
+        raise InputError(f"{_ADDED}: there is no question about them")
     words = {_words(question) for side in asked for question in side.held_out}
     old, new = (side._replace(train=[each for each in side.train if _words(each) not in words]) for side in asked)
     return old, new

@@ -31,6 +31,7 @@ from finetune.workfolder import (
     write_questions,
 )
 from hybridret.changes import Changes
+from hybridret.data.clean import clean_documents
 from hybridret.dense import TransformerEncoder
 from hybridret.errors import InputError
 from hybridret.fit import fit_ranker, labelled_questions
@@ -73,6 +74,22 @@ class Update:
         self.documents = [document for _, document in self.store.documents()]
         assert self.generation.docid is not None
         self.docid: DocidRetriever = self.generation.docid
+
+    def run(self, key: str) -> dict[str, Any]:
+        """Trains, decides and ships; gives the row of the bundle's updates, which holds the key of the run."""
+        training, decision = self.training, self.decide()
+        row = {
+            "key": key,
+            "batch": len(self.changes.state.updates) + 1,
+            "documents": self.generation.n_documents,
+            "new_documents": len(self.new_ids),
+            "questions": self.questions.facts,
+            "steps": training.facts["steps"],
+            **_told(decision),
+        }
+        update: dict[str, Any] = json.loads(json.dumps(row))
+        self.ship(decision, update)
+        return update
 
     @cached_property
     def encoder(self) -> TransformerEncoder:
@@ -265,9 +282,10 @@ def continue_training(
         progress: Told how far the work is.
 
     Returns:
-        The report, as JSON can hold it: ``bundle``, ``work``, ``documents``, ``questions``, ``decision``, ``steps``,
-        ``updates`` (a row for each batch so far: what old and new documents' questions were answered like before and
-        after) and ``seconds``.
+        The report, as JSON can hold it: ``bundle``, ``work``, ``seconds``, ``updates`` (a row for each batch so far),
+        and what this batch's row has: ``batch``, ``documents``, ``new_documents``, ``questions``, ``steps``, the
+        ``ratio`` of new weights that was shipped, the ``sentence`` that says why, ``trials``, and ``old`` and ``new``:
+        by retriever and measure what questions about old and new documents were answered like before and are now.
 
     Raises:
         InputError: Documents, questions or settings are at fault, or the bundle's encoder cannot be trained.
@@ -276,7 +294,7 @@ def continue_training(
     """
     start, bundle, recipe = time.monotonic(), Path(bundle), recipe or Recipe()
     place = Path(work) if work is not None else bundle.with_name(bundle.name + ".update")
-    changes = Changes.open(bundle)
+    documents, changes = clean_documents(documents), Changes.open(bundle)
     if not changes.state.model_files:
         raise InputError(f"{bundle} was built with {changes.model}, which a bundle cannot hold and nothing can train")
     index = HybridIndex(changes, changes.bundled_encoder)
@@ -289,14 +307,7 @@ def continue_training(
         folder = WorkFolder(place, resume)
         index.add(added, progress=progress)
         new_ids = {document.doc_id for document in documents}
-        run = Update(changes, new_ids, questions, recipe, folder, start, progress)
-        steps = run.training.facts["steps"]
-        decision = run.decide()
-        facts = run.questions.facts
-        done = {"key": key, "batch": len(changes.state.updates) + 1, "new_documents": len(documents)}
-        done |= {"documents": len(index), "questions": facts, "steps": steps} | _told(decision)
-        done = json.loads(json.dumps(done))
-        run.ship(decision, done)
+        done = Update(changes, new_ids, questions, recipe, folder, start, progress).run(key)
     return {
         "bundle": str(bundle),
         "work": str(place),
@@ -310,18 +321,18 @@ def _missing(index: HybridIndex, documents: Sequence[Document], resume: bool) ->
     """The documents that are to be added; an interrupted run has added them already."""
     if not documents:
         raise InputError("there are no new documents")
-    found = {each.doc_id: each.text for each in index.get([document.doc_id for document in documents])}
-    if resume:
-        found = {each.doc_id: "" for each in documents if found.get(each.doc_id, each.text) != each.text}
-        present = index.ids()
-        if not found:
-            return [document for document in documents if document.doc_id not in present]
-    if found:
-        some = ", ".join(repr(name) for name in list(found)[:3])
+    present = {each.doc_id: each.text for each in index.get([document.doc_id for document in documents])}
+    taken = [
+        document.doc_id
+        for document in documents
+        if document.doc_id in present and not (resume and present[document.doc_id] == document.text)
+    ]
+    if taken:
         raise InputError(
-            f"{len(found)} of {len(documents)} new documents have ids that the bundle has already, such as {some}"
+            f"{len(taken)} of {len(documents)} new documents have ids that the bundle has already, such as "
+            + ", ".join(map(repr, taken[:3]))
         )
-    return list(documents)
+    return [document for document in documents if document.doc_id not in present]
 
 
 def _told(decision: Decision) -> dict[str, Any]:

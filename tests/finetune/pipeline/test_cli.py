@@ -225,7 +225,14 @@ def test_a_bundle_goes_on_with_new_documents(
 ) -> None:
     bundle = tmp_path / "b"
     HybridIndex.build(read_corpus(str(domain.folder)), tiny_encoder, path=bundle)
-    records = [{"_id": f"n{at}", "text": f"The violet ship {at} lies in harbour {at}. It sails."} for at in range(12)]
+    records = [
+        {
+            "_id": f"n{at}",
+            "title": f"violet ship {at}",
+            "text": f"The violet ship lies in harbour {at}. Sailors of harbour {at} find the ship behind a tall mill.",
+        }
+        for at in range(12)
+    ]
     new = write_jsonl(tmp_path / "new.jsonl", *records)
     options = ["--recipe", domain.recipe, "--docid-max-steps", "2", "--docid-precision", "fp32"]
     done = command("--continue", bundle, "--new", new, *labels(domain), *options)
