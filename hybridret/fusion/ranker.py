@@ -63,7 +63,8 @@ class Ranker:
             ValueError: It is no ranker.
         """
         entries = set(value) | {"trees", "sigmoids"}
-        if entries != set(cls.__dataclass_fields__) or not isinstance(value["report"], Mapping):
+        mappings = value.get("report"), value.get("sigmoids", {})
+        if entries != set(cls.__dataclass_fields__) or not all(isinstance(each, Mapping) for each in mappings):
             raise ValueError("its ranker has other entries than a ranker has")
         weights, scores = tuple(map(float, value["weights"])), tuple(map(float, value["scores"]))
         if len(weights) == _BEFORE_DOCID:

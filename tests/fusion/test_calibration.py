@@ -62,6 +62,12 @@ def test_a_ranker_keeps_its_sigmoids_and_older_rankers_have_none() -> None:
     assert Ranker.from_json(stored) == Ranker()
 
 
+@pytest.mark.parametrize("sigmoids", ["dense", [], 3, None])
+def test_sigmoids_that_are_no_mapping_are_refused(sigmoids: object) -> None:
+    with pytest.raises(ValueError, match="other entries than a ranker has"):
+        Ranker.from_json({**Ranker().as_json(), "sigmoids": sigmoids})
+
+
 @pytest.mark.parametrize("sigmoids", [{"dense": [0.0, 1.0]}, {"dense": [math.nan, 1.0]}, {"sparse": [1.0, 1.0]}])
 def test_sigmoids_that_cannot_be_are_refused(sigmoids: dict[str, list[float]]) -> None:
     with pytest.raises(ValueError, match="numbers that cannot be"):
