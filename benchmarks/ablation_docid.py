@@ -18,7 +18,9 @@ import numpy as np
 from scipy.stats import ttest_rel
 
 from benchmarks import docid_tables
-from benchmarks.results import write_result
+from benchmarks.report.standalone import write_plots
+from benchmarks.report.svg import lines
+from benchmarks.results import FOLDER, write_result
 from finetune.formats import read_questions
 from finetune.gate.exam import Exam
 from finetune.generative.config import DocidConfig
@@ -37,7 +39,7 @@ from hybridret.types import Document, FloatArray
 
 TRAINED_ON, ASKED, MADE_PER_DOCUMENT, SEED = 2000, 500, 4.0, 0
 NO_PROMPTS = Prompts("", "")
-BASELINE = "interleaved, RQ"
+NAME, BASELINE = "ablation_docid", "interleaved, RQ"
 SHOWN = ("nDCG@10", "Recall@1", "Recall@10")
 Scheme = Callable[[Sequence[Document], FloatArray, int, Any], ResidualQuantizer]
 
@@ -78,6 +80,17 @@ VARIANTS = {
 }
 
 
+PLOTTED = (
+    BASELINE,
+    "without Context2ID",
+    "sequential",
+    "important documents first",
+    "easy questions first",
+    "long tail oversampled",
+    "dynamic sampling",
+)
+
+
 @dataclass(frozen=True)
 class Setting:
     """What all variants share."""
@@ -105,7 +118,9 @@ def main() -> None:
             facts[name].append(told)
             print(f"seed {seed}, {name}: {measured['after']['nDCG@10'].mean():.4f} {told}", flush=True)
         result = {"collection": arguments.name, "steps": arguments.steps, "batch": arguments.batch, "seeds": seed + 1}
-        write_result("ablation_docid", {**result, "questions": ASKED, "variants": _rows(values, facts)})
+        rows = _rows(values, facts)
+        write_result(NAME, {**result, "questions": ASKED, "variants": rows})
+        _draw(rows, FOLDER / f"{NAME}.svg")
 
 
 def _rows(values: Mapping[str, list[Any]], facts: Mapping[str, list[Any]]) -> dict[str, dict[str, Any]]:
@@ -124,6 +139,18 @@ def _rows(values: Mapping[str, list[Any]], facts: Mapping[str, list[Any]]) -> di
             "curve": facts[name][0]["curve"],
         }
     return rows
+
+
+def _draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Running memorisation rates of the first seed over steps, by questions and by sentences."""
+    drawings = []
+    for at, title in ((1, "questions answered"), (2, "sentences memorised")):
+        curves = [
+            (name, [(float(point[0]), float(point[at])) for point in rows[name]["curve"] if point[at]])
+            for name in PLOTTED
+        ]
+        drawings.append(lines([each for each in curves if each[1]], "steps", title, f"Running rate of {title} by step"))
+    write_plots(drawings, path)
 
 
 def _setting(name: str) -> Setting:

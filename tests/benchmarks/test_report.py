@@ -18,6 +18,7 @@ from benchmarks.collection import Collection
 from benchmarks.quality import quality, write_questions
 from benchmarks.report import svg, write_report
 from benchmarks.report.sections import WORSE, Table
+from benchmarks.report.standalone import write_plots
 from benchmarks.report.write import explorable, markdown_table
 from benchmarks.systems import own_systems, run
 from hybridret.config import Config
@@ -122,6 +123,7 @@ POINTS = [svg.Point("one & only", 0.5, 0.4, 0.3, 0.6), svg.Point("two", 20.0, 0.
         lambda: svg.scatter(POINTS[:1], "x", "y", "what"),
         lambda: svg.stacked_bars([("row", [("a", 1.0), ("b", 0.0)]), ("other", [("a", 2.0)])], "ms", "what"),
         lambda: svg.lines([("up", [(0, 1.0), (5, 2.0)]), ("flat", [(0, 1.0), (5, 1.0)])], "x", "y", "what"),
+        lambda: svg.lines([("below", [(0, -1.0), (5, -0.5)])], "x", "y", "what"),
         lambda: svg.interval_plot([svg.Point("nothing", 0.0)], "x", "what"),
     ],
 )
@@ -135,6 +137,16 @@ def test_plots_are_sound_have_a_description_and_stay_inside(draw: Callable[[], s
             assert 0 <= float(mark.attrib.get(name, 0)) <= width
         for name in ("y", "y1", "y2", "cy"):
             assert 0 <= float(mark.attrib.get(name, 0)) <= height
+
+
+def test_plots_lie_below_each_other_in_a_file_of_their_own(tmp_path: Path) -> None:
+    drawn = svg.lines([("up", [(0, 1.0), (5, 2.0)])], "x", "y", "what")
+    write_plots([drawn, drawn], tmp_path / "plots.svg")
+    root = ElementTree.fromstring((tmp_path / "plots.svg").read_text(encoding="utf-8"))
+    panels = [child for child in root if child.tag.endswith("svg")]
+    heights = [float(panel.attrib["height"]) for panel in panels]
+    assert [float(panel.attrib["y"]) for panel in panels] == [0.0, heights[0] + 12]
+    assert float(root.attrib["viewBox"].split()[3]) >= float(panels[1].attrib["y"]) + heights[1]
 
 
 def test_a_plot_s_marks_lie_where_their_values_are() -> None:
