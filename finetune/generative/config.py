@@ -43,6 +43,7 @@ class DocidConfig:
         contrastive_weight: Weight of InfoNCE against the documents' fixed vectors, by which dense gains as well.
         code_weight: Weight of the cross-entropy of each level's code, beside the loss of whole docids.
         preference: Share of the steps, the last ones, that learn from the model's own mistakes (RPO).
+        preference_rate: Share of the learning rates at which that is done.
         preference_beta: RPO's inverse temperature.
         preference_likelihood: RPO's weight of the right docid's likelihood.
         preference_random: Whether wrong documents are drawn at random instead, for comparison.
@@ -71,6 +72,7 @@ class DocidConfig:
     contrastive_weight: float = 1.0
     code_weight: float = 0.1
     preference: float = 0.0
+    preference_rate: float = 0.1
     preference_beta: float = 0.1
     preference_likelihood: float = 1.0
     preference_random: bool = False
@@ -92,7 +94,7 @@ class DocidConfig:
             (("levels", "codes", "max_tokens"), lambda value: value >= 1, "a whole number from 1 up"),
             (("batch_size", "candidates"), lambda value: value >= 2, "a whole number from 2 up"),
             (
-                ("learning_rate", "table_learning_rate", "temperature", "preference_beta"),
+                ("learning_rate", "table_learning_rate", "temperature", "preference_rate", "preference_beta"),
                 lambda value: value > 0,
                 "a number above 0",
             ),

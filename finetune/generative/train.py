@@ -124,6 +124,12 @@ def train_docids(
         mistakes = own_mistakes(model, asked, prompt, config, seed)
         facts["mistakes"] = len(mistakes.row)
         if len(mistakes.row):
+            rate = config.preference_rate
+            make.config = replace(
+                config,
+                learning_rate=rate * config.learning_rate,
+                table_learning_rate=rate * (config.table_learning_rate or 0.0),
+            )
             generator = np.random.default_rng(seed)
             pairs = generator.integers(len(mistakes.row), size=(last, config.batch_size))
             losses += make.run(pairs, folder / "preference", "docid preferences", seconds * SLACK, mistakes)
