@@ -22,7 +22,9 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_model: Path) -> Run:
-    """Runs the command in this process, without processes for memory; gives the last line's JSON."""
+    """Runs the command in this process, small and without processes for memory; gives the last line's JSON."""
+    monkeypatch.setattr("benchmarks.measure.SIZES", (20, 40))
+    monkeypatch.setattr("benchmarks.peers.DSI_SECONDS", 0.5)
     monkeypatch.setattr("benchmarks.cost.peak_memory", lambda *_: {"imports": 1, "opened": 2, "answered": 3})
 
     def run(*arguments: str | Path) -> Any:
