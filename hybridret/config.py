@@ -23,7 +23,8 @@ class Config:
         depth: Candidates that each retriever contributes to the fusion.
         fusion: ``learned``, by the evidence on each candidate, or a rule: ``convex``, ``rrf``, ``standard``,
             ``calibrated``, ``rank`` or ``combmnz``, see ``hybridret.fusion.rules``.
-        weights: Weight of each retriever in a rule; ``learned`` uses them where dense or bm25 does not take part.
+        weights: Weight of each retriever in a rule; ``learned`` uses them, by the rule ``calibrated``, where dense or
+            bm25 does not take part.
         seed: Seed of everything random.
     """
 

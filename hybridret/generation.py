@@ -24,7 +24,6 @@ from hybridret.fusion import (
     Ranker,
     Spread,
     among,
-    convex,
     evidence,
     share_of_ceiling,
     spread_of,
@@ -322,6 +321,11 @@ class Generation:
         return self.config.fusion == LEARNED and {"dense", "bm25"} <= set(names)
 
     @property
+    def rule(self) -> str:
+        """What fuses under given weights, or where the ranker cannot: the configured rule, or ``calibrated``."""
+        return CALIBRATED if self.config.fusion == LEARNED else self.config.fusion
+
+    @property
     def evident(self) -> tuple[str, ...]:
         """The retrievers that the ranker looks at: docid once it is trained, untrained it is dense through a glass."""
         is_trained = self.docid is not None and self.docid.trained is not None
@@ -344,12 +348,12 @@ class Generation:
         )
 
     def comparable(self, text: str, candidates: Candidates, names: Sequence[str]) -> ScoreArray:
-        """The scores that the configured rule sees: probabilities of relevance for ``calibrated``, else as they are.
+        """The scores that the rule sees: probabilities of relevance for ``calibrated``, else as they are.
 
         *Shape:* (n_retrievers, n_candidates), float64.
         """
         scores = candidates.scores
-        if self.config.fusion != CALIBRATED:
+        if self.rule != CALIBRATED:
             return scores
         ranker = self.applied_ranker
         measures: dict[str, Callable[[ScoreArray], ScoreArray]] = {
@@ -371,16 +375,15 @@ class Generation:
     ) -> tuple[Run, IntArray]:
         """The k best candidates of a query, and their positions among the candidates.
 
-        By the configured rule under the given weights (``convex`` where none is configured), or without weights by
-        the ranker, whose scores are probabilities of relevance.
+        By the rule under the given weights, or without weights by the ranker, whose scores are probabilities of
+        relevance.
         """
         if weights is None:
             ranker = self.applied_ranker
             facts = NO_FACTS if ranker.trees is None else self.query_facts(text)
             fused = ranker.sums(self.evidence(text, candidates, names), facts)
         else:
-            rule = RULES.get(self.config.fusion, convex)
-            fused = rule(self.comparable(text, candidates, names), candidates.ranks, weights)
+            fused = RULES[self.rule](self.comparable(text, candidates, names), candidates.ranks, weights)
         run = top_k(fused, k, self.ties, candidates.rows)
         if weights is None:
             run = Run(run.rows, self.applied_ranker.probabilities(run.scores))

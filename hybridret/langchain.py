@@ -154,7 +154,7 @@ class HybridRetriever(DocumentIndex):
         names = {item.name for item in fields(Config)} - {"weights"}
         index_settings = {name: config.pop(name) for name in names & set(config)}
         if config.get("weights") is not None:
-            index_settings = {"fusion": "convex", **index_settings, "weights": config["weights"]}
+            index_settings = {"fusion": "calibrated", **index_settings, "weights": config["weights"]}
         cls._check_settings(config)
         encoder, settings = make_encoder(embedding_model, **encoder_settings), Config(**index_settings)
         retriever = cls(index=HybridIndex.build([], encoder, settings), **config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder
 from hybridret.errors import BundleError, InputError
 from hybridret.fusion import PRIOR, Ranker
+from hybridret.fusion.calibration import USUAL
 from hybridret.fusion.gate import Choice
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document, Queries
@@ -212,10 +214,23 @@ def test_bad_labels_are_refused(fitted: HybridIndex) -> None:
         fitted.fit({"who": {"s001": "much"}})  # type: ignore[dict-item]
 
 
-def test_given_weights_and_rules_need_no_ranker(encoder: EmbeddingsEncoder, fitted: HybridIndex) -> None:
+def test_rules_need_no_ranker_and_given_weights_weigh_probabilities_of_relevance(
+    encoder: EmbeddingsEncoder, fitted: HybridIndex
+) -> None:
     ruled = HybridIndex.build(stories(80), encoder, Config(docid_levels=2, docid_codes=8, depth=20, fusion="convex"))
     weights = {"dense": 0.3, "bm25": 0.7}
     query = [" ".join(WORDS[20:24])]
-    assert fitted.search(query, 5, weights=weights) == ruled.search(query, 5, weights=weights)
+    generation = fitted._changes.generation
+    sigmoids, spread = {**USUAL, **generation.applied_ranker.sigmoids}, generation.applied_ranker.spread
+    assert spread is not None
+    hits = fitted.search(query, 5, weights=weights)[0]
+    for hit in hits:
+        z = (hit.details["dense"].score - spread.mean) / spread.deviation
+        share = hit.details["bm25"].score / generation.bm25.ceiling(query[0])
+        dense, bm25 = sigmoids["dense"], sigmoids["bm25"]
+        wanted = 0.3 / (1 + math.exp(-dense.slope * z - dense.offset))
+        wanted += 0.7 / (1 + math.exp(-bm25.slope * share - bm25.offset))
+        assert hit.score == pytest.approx(wanted, abs=1e-9)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert ruled.info()["fusion"] == {"rule": "convex", "weights": {"dense": 0.55, "bm25": 0.45, "docid": 0.0}}
     assert fitted.search(query, 5, retrievers=["bm25"]) == ruled.search(query, 5, retrievers=["bm25"])

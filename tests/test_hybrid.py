@@ -202,7 +202,10 @@ def test_each_retriever_finds_the_best_of_what_the_filter_leaves(
         assert_same(pairs(hits), [(doc_id, scores[doc_id]) for doc_id in ranked(scores)[:5]])
 
 
-def test_the_fusion_is_over_what_the_filter_leaves(index: HybridIndex, queries: list[str]) -> None:
+def test_the_fusion_is_over_what_the_filter_leaves(
+    build: Callable[..., HybridIndex], documents: list[Document], queries: list[str]
+) -> None:
+    index = build(documents, fusion="convex")
     weights = {"dense": 1, "bm25": 1, "docid": 1}
     for query in queries:
         hits = index.search([query], 15, filter={"group": 1}, weights=weights)[0]

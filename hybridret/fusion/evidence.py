@@ -98,7 +98,7 @@ def evidence(
     table[:, 3] = peaks / peaks.sum()
     table[:, 4] = standard * coverage
     if docid is not None:
-        table[:, 5] = among(docid)
+        table[:, 5] = np.maximum(among(docid), _LEAST)
     return table
 
 
@@ -113,13 +113,9 @@ def share_of_ceiling(bm25: ScoreArray, ceiling: float) -> ScoreArray:
 
 
 def among(docid: ScoreArray) -> ScoreArray:
-    """Logarithms of the docids' probabilities among these, no less than -30.
-
-    *Shape:* (n_candidates,) both.
-    """
+    """Logarithms of the docids' probabilities among these. *Shape:* (n_candidates,) both."""
     if not len(docid):
         return docid
     highest = docid.max()
-    logs = docid - highest - np.log(np.exp(docid - highest).sum())
-    least: ScoreArray = np.maximum(logs, _LEAST)
-    return least
+    logs: ScoreArray = docid - highest - np.log(np.exp(docid - highest).sum())
+    return logs
