@@ -145,18 +145,27 @@ class DocidTrainer(Trainer):
         with torch.autocast(queries.device.type, enabled=False):
             device = queries.device
             columns, wanted, masked = (torch.from_numpy(each).to(device) for each in (candidates, targets, out))
-            scores = model.document_scores(queries, columns)
-            loss = listwise(scores, wanted, masked)
+            scores, priors = model.document_scores(queries, columns), self.priors(columns)
+            loss = listwise(scores + priors, wanted, masked)
             if self.memorisation is not None:
                 hits = scores.detach().masked_fill(masked, -torch.inf).argmax(dim=1) == wanted
                 self.memorisation.update(picked, right, hits.cpu().numpy())
             if config.contrastive_weight:
                 cosines = queries @ self.vectors[columns].T
-                loss = loss + config.contrastive_weight * listwise(cosines / config.temperature, wanted, masked)
+                loss = loss + config.contrastive_weight * listwise(
+                    cosines / config.temperature + priors, wanted, masked
+                )
             if config.code_weight:
                 codes = model.codes(torch.from_numpy(right).to(device))
                 loss = loss + config.code_weight * code_loss(model.code_log_probs(queries), codes)
             return loss + self.kept(model, picked, queries, columns)
+
+    def priors(self, candidates: Tensor) -> Tensor | float:
+        """What the loss adds to the scores of documents that are right more often than others; nothing here.
+
+        *Shape:* (n_candidates,) both; candidates int64.
+        """
+        return 0.0
 
     def kept(self, model: Any, picked: IntArray, queries: Tensor, candidates: Tensor) -> Tensor | float:
         """What is added to a step's loss for what was learned before; nothing here.
