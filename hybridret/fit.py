@@ -49,6 +49,9 @@ def fit_ranker(
 ) -> Ranker:
     """Fits how far to trust each retriever.
 
+    Trained docids know the sentences of their documents by heart, which lifted questions are: only labelled questions
+    say anything of them.
+
     Args:
         generation: The index's state.
         documents: Gives documents by key.
@@ -60,20 +63,21 @@ def fit_ranker(
         The ranker that the gate lets pass, with its report.
     """
     generation = replace(generation, ranker=None)
+    untaught = replace(generation, docid=None)
     lifted = {kind: lifted_questions(generation, documents, kind) for kind in LIFTERS}
     lifted = {kind: questions for kind, questions in lifted.items() if len(questions) >= LEAST_QUESTIONS}
     steps = [*lifted, *(["labelled"] if labelled else [])]
     judged: dict[str, list[Judged]] = {}
     for kind in steps:
-        asked = list(labelled) if kind == "labelled" else lifted[kind]
-        judged[kind] = list(judge(generation, asked, encoder, progress, f"fusion: {kind} questions"))
+        asked, state = (labelled, generation) if kind == "labelled" else (lifted[kind], untaught)
+        judged[kind] = list(judge(state, asked, encoder, progress, f"fusion: {kind} questions"))
     groups = [judged[kind] for kind in lifted]
     weights = fit_weights(groups, PRIOR, STRENGTH)
     own, taken = judged.get("labelled", []), False
     if own:
         weights, taken = with_labels(own, weights, generation.config.seed)
-    telling = [own] if len(own) >= LEAST_QUESTIONS else groups
-    choice = choose(telling, weights, generation.config.seed, generation.evident)
+    telling, state = ([own], generation) if len(own) >= LEAST_QUESTIONS else (groups, untaught)
+    choice = choose(telling, weights, generation.config.seed, state.evident)
     base = Ranker(weights) if choice.name == "learned" else Ranker.single(choice.name)
     trees = with_trees(own, weights, generation.config.seed) if choice.name == "learned" else None
     base = replace(base, trees=trees, sigmoids=fit_sigmoids([each for group in telling for each in group]))

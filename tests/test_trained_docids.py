@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from hybridret.config import Config
 from hybridret.dense import TransformerEncoder
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError, ModelError
-from hybridret.fusion import Ranker
+from hybridret.fusion import EVIDENCE, PRIOR, Ranker
 from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.hybrid import HybridIndex
 from hybridret.models import load_model
 from hybridret.types import Document, Hit, Queries
 
 LEVELS, CODES = 2, 4
+ANIMALS = ("badger", "heron", "lynx", "otter", "raven", "salmon", "weasel", "stork")
+FOODS = ("barley", "clover", "honey", "millet", "pears", "rice", "salt", "turnips")
 
 
 @pytest.fixture
@@ -104,6 +107,21 @@ def test_trained_docids_are_evidence_for_the_ranker(
     assert told["retrievers"]["docid"]["contribution"] == pytest.approx(
         heavy.slope * told["retrievers"]["docid"]["evidence"]["docid"]
     )
+
+
+def test_lifted_questions_say_nothing_of_docids_that_know_them_by_heart(
+    build: Callable[..., HybridIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridret.fit.LEAST_QUESTIONS", 1)
+    lines = [f"The {animal} of house {at} likes {food}." for at, (animal, food) in enumerate(product(ANIMALS, FOODS))]
+    index = build()
+    index.add([Document(f"s{at}", " ".join(lines[at : at + 4]), {}) for at in range(0, len(lines), 4)])
+    report = index.fit()
+    assert report["questions"]["sentence"] + report["questions"].get("span", 0) > 1
+    assert set(report["nDCG@10"]) == {"learned", "dense", "bm25"}
+    ranker = index._changes.generation.applied_ranker
+    assert ranker.weights[EVIDENCE.index("docid")] == PRIOR[EVIDENCE.index("docid")]
+    assert ranker.weights != PRIOR
 
 
 def test_a_document_that_is_not_in_the_index_scores_as_if_it_were(
