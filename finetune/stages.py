@@ -117,6 +117,11 @@ class Run(Preparation):
             return self.trained
         return RememberingEncoder(self.loaded(load_model(str(self.gate.folder / MODEL))).encoder)
 
+    @property
+    def most(self) -> float:
+        """The most of the new weights that may be shipped: made questions prove less than labelled ones."""
+        return 1.0 if self.questions.facts["kind"] == "labelled" else self.recipe.gate.unproven
+
     @cached_property
     def docid_share(self) -> float:
         """The share of the training time that docids get."""
@@ -159,6 +164,7 @@ class Run(Preparation):
 
     def index(self, output: Path) -> Stage:
         """Builds the bundle: all documents as given, encoded by the shipped model, codebooks and fusion fitted anew."""
+        from finetune.fusing import fit_fusion
         from hybridret.config import Config
         from hybridret.hybrid import HybridIndex
         from hybridret.store.bundle import DATABASE
@@ -172,7 +178,8 @@ class Run(Preparation):
                 levels, codes = self.recipe.docid.levels, self.recipe.docid.codes
                 config = replace(config, docid_levels=levels, docid_codes=codes)
             built = HybridIndex.build(self.documents, encoder, config, output, self.progress, docid=docid)
-            built.fit(self._held_out_labels(), self.progress)
+            fit_fusion(output, encoder, self.remembering_base, self._held_out_labels(), self.progress)
+            built.refresh()
             return {"info": built.info()}
 
         inputs = {
@@ -201,8 +208,7 @@ class Run(Preparation):
         from finetune.gate.exam import narrowed
         from finetune.gate.merge import merged
 
-        config, base = self.recipe.gate, self.remembering_base
-        most = 1.0 if self.questions.facts["kind"] == "labelled" else config.unproven
+        config, base, most = self.recipe.gate, self.remembering_base, self.most
         exam = held_out_exam(self.texts, self.split.held_out)
         general = None if config.general_drop is None else general_exam(self.documents)
         old, old_general = measure(base, exam), None if general is None else measure(base, general)

@@ -189,7 +189,7 @@ class Changes:
         encoder: Encoder,
         quantizer: ResidualQuantizer,
         decoder: CodeDecoder,
-        ranker: Ranker,
+        ranker: Ranker | None,
         update: Mapping[str, Any],
         store: DocumentStore,
     ) -> None:
@@ -202,7 +202,7 @@ class Changes:
             encoder: Gives documents the vectors that they have; its queries have new ones.
             quantizer: The codebooks that the decoder was trained to.
             decoder: The code tables.
-            ranker: How far to trust each retriever now.
+            ranker: How far to trust each retriever now; None: as before.
             update: What is told of the training; see ``State.updates``.
             store: The documents of the bundle that training started from.
 
@@ -221,11 +221,11 @@ class Changes:
                 if before.docid is None or not np.array_equal(before.docid.quantizer.codebooks, quantizer.codebooks):
                     raise BundleError(f"the codebooks of {self.bundle.folder} were fitted anew meanwhile; train again")
                 docid = before.docid.with_decoder(decoder)
-                after = replace(before, number=before.number + 1, docid=docid, ranker=ranker)
+                after = replace(before, number=before.number + 1, docid=docid, ranker=ranker or before.ranker)
                 state = replace(
                     self.state,
                     generation=after.number,
-                    ranker=ranker.as_json(),
+                    ranker=None if after.ranker is None else after.ranker.as_json(),
                     updates=[*self.state.updates, dict(update)],
                 )
                 with new_folder(self.bundle.folder) as folder:

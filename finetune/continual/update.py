@@ -15,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from finetune.continual.asking import Asked, ask, material
 from finetune.continual.decide import Decision, Models, Side, decide
+from finetune.continual.rows import Material
 from finetune.continual.train import go_on
 from finetune.encoding import RememberingEncoder
-from finetune.gate.merge import merged
+from finetune.gate.merge import merged, merged_decoder
 from finetune.recipe import Recipe
 from finetune.splitting import held_out_exam
 from finetune.types import Question
@@ -182,7 +183,7 @@ class Update:
                 self.docid.decoder,
                 self.docid.codes[self.rows],
                 self.vectors,
-                material(self.texts, *self.asked, self.new_ids),
+                self._material(),
                 self.recipe.docid,
                 self.recipe.continual,
                 folder / "training",
@@ -207,6 +208,12 @@ class Update:
         }
         return self.work.run("training", inputs, make, keep_started=True)
 
+    def _material(self) -> Material:
+        """What is learned from; sentences that were made into held-out questions are not."""
+        old, new = self.asked
+        exam = held_out_exam(self.texts, [*old.held_out, *new.held_out])
+        return material(exam.documents, old, new, self.new_ids)
+
     def _seconds_left(self) -> float:
         """Time for training: what is left of the whole but for comparing and writing, and at least a fifth of it."""
         whole = 60 * self.recipe.minutes
@@ -216,13 +223,12 @@ class Update:
         """The old models with a share of the new weights."""
         if ratio == 0.0:
             return Models(self.encoder, self.docid.decoder)
-        arrays, old = load_file(self.training.folder / _ARRAYS), self.docid.decoder
+        arrays = load_file(self.training.folder / _ARRAYS)
         new = load_model(str(self.training.folder / _MODEL))
         if ratio < 1.0:
             new = merged(self.encoder.query_model(), new, ratio)
-        tables = old.tables + np.float32(ratio) * (arrays["tables"] - old.tables)
-        scales = (old.scales * (arrays["scales"] / old.scales) ** ratio).astype(np.float32)
-        return Models(self.encoder.with_query_model(new), CodeDecoder(tables, scales))
+        decoder = merged_decoder(self.docid.decoder, CodeDecoder(arrays["tables"], arrays["scales"]), ratio)
+        return Models(self.encoder.with_query_model(new), decoder)
 
     def decide(self) -> Decision:
         """Compares the models on held-out questions; see ``decide.decide``."""
@@ -250,10 +256,12 @@ class Update:
         encoder, decoder = self.models(decision.ratio)
         generation, store = self.changes.generation, self.store
         held_out = [each for side in self.asked if side.kind == "labelled" for each in side.held_out]
-        given = {each.text: dict.fromkeys(each.positives, 1) for each in held_out}
-        labels = labelled_questions(given, generation, store.keys_of)
-        taught = replace(generation, docid=self.docid.with_decoder(decoder))
-        ranker = fit_ranker(taught, store.by_key, encoder, labels, self.progress)
+        ranker = None
+        if held_out:
+            given = {each.text: dict.fromkeys(each.positives, 1) for each in held_out}
+            labels = labelled_questions(given, generation, store.keys_of)
+            taught = replace(generation, docid=self.docid.with_decoder(decoder))
+            ranker = fit_ranker(taught, store.by_key, encoder, labels, self.progress)
         self.changes.retrain(encoder, self.docid.quantizer, decoder, ranker, update, store)
 
 

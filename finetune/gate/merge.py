@@ -1,9 +1,13 @@
-"""Merging the weights of a model and what it was trained to."""
+"""Merging what was trained with what it was before."""
 
 from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hybridret.generative import CodeDecoder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -28,3 +32,9 @@ def merged(base: SentenceTransformer, new: SentenceTransformer, ratio: float) ->
             if value.is_floating_point():
                 value.copy_(torch.lerp(old[name].to(value.device), value, ratio))
     return model
+
+
+def merged_decoder(base: CodeDecoder, new: CodeDecoder, ratio: float) -> CodeDecoder:
+    """Code tables (1 - ratio) * base + ratio * new, the scales on a logarithmic scale, on which they are trained."""
+    tables = base.tables + np.float32(ratio) * (new.tables - base.tables)
+    return CodeDecoder(tables, (base.scales * (new.scales / base.scales) ** ratio).astype(np.float32))

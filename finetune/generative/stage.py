@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from finetune.encoding import RememberingEncoder
 from finetune.gate import general_exam
+from finetune.gate.merge import merged, merged_decoder
 from finetune.generative.decide import decide_docids
 from finetune.generative.train import train_docids
 from finetune.preparing import MODEL
@@ -24,7 +25,7 @@ _ARRAYS = "docids.safetensors"
 
 
 def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
-    """Fits codebooks to the shipped model's vectors, trains, and compares.
+    """Fits codebooks to the shipped model's vectors, trains, and compares what may be shipped of it at most.
 
     Args:
         run: The fine-tuning run, up to its gate.
@@ -37,12 +38,12 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
     config, seed = run.recipe.docid, run.recipe.seed
     vectors = run.shipped.encode_documents([document.text for document in run.texts], run.progress)
     quantizer = ResidualQuantizer.fit(vectors, config.levels, config.codes, seed, run.progress)
-    queries = run.shipped_copy()
+    queries, exam = run.shipped_copy(), held_out_exam(run.texts, run.split.held_out)
     prompt = queries.encoder.prompts.query
     trained = train_docids(
         queries.model,
         quantizer,
-        run.texts,
+        exam.documents,
         vectors,
         run.split.train,
         config,
@@ -52,12 +53,15 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         seed,
         run.progress,
     )
-    encoder = run.loaded(queries.model).encoder
+    model, decoder = queries.model, trained.decoder
+    if run.most < 1.0:
+        model = merged(run.shipped_copy().model, model, run.most)
+        decoder = merged_decoder(CodeDecoder(quantizer.codebooks), decoder, run.most)
+    encoder = run.loaded(model).encoder
     general = None if run.recipe.gate.general_drop is None else general_exam(run.documents)
-    exam = held_out_exam(run.texts, run.split.held_out)
-    decision = decide_docids(run.shipped, encoder, quantizer, trained.decoder, exam, general, run.recipe.gate)
+    decision = decide_docids(run.shipped, encoder, quantizer, decoder, exam, general, run.recipe.gate)
     encoder.save(folder / MODEL)
-    save_file({"codebooks": quantizer.codebooks, **trained.decoder.arrays()}, folder / _ARRAYS)
+    save_file({"codebooks": quantizer.codebooks, **decoder.arrays()}, folder / _ARRAYS)
     return {**trained.facts, "codes": quantizer.n_codes, "decision": decision}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from finetune import Recipe, finetune
 from finetune.formats import read_questions
@@ -26,17 +28,19 @@ DOCID = {
 }
 
 
-def run(domain: Any, model: Path, output: Path, resume: bool = False, **docid: Any) -> dict[str, Any]:
+def run(
+    domain: Any, model: Path, output: Path, resume: bool = False, gate: Any = None, labelled: bool = True, **docid: Any
+) -> dict[str, Any]:
     documents = read_corpus(str(domain.folder))
     settings = {
         **domain.settings,
-        "gate": {**domain.settings["gate"], "significance": 1.0, "at_least": 10, "at_most": 20},
+        "gate": {**domain.settings["gate"], "significance": 1.0, "at_least": 10, "at_most": 20, **(gate or {})},
         "docid": {**DOCID, **docid},
     }
     report = finetune(
         documents,
         output,
-        questions=read_questions(domain.folder, documents=documents).questions,
+        questions=read_questions(domain.folder, documents=documents).questions if labelled else [],
         model=str(model),
         recipe=changed(Recipe(), settings, "here"),
         resume=resume,
@@ -71,3 +75,19 @@ def test_what_is_no_better_is_not_shipped(domain: Any, tiny_model: Path, tmp_pat
     else:
         assert report["docid"] is None
     assert not HybridIndex.open(tmp_path / "b").info()["docid"]["trained"]
+
+
+def test_made_questions_let_a_merge_pass_at_most(domain: Any, tiny_model: Path, tmp_path: Path) -> None:
+    found = []
+    for unproven in (1.0, 0.25):
+        output = tmp_path / f"b{unproven}"
+        gate = {"unproven": unproven, "significance": 1e-12}
+        report = run(domain, tiny_model, output, gate=gate, labelled=False, max_steps=10, table_learning_rate=1e-2)
+        assert report["questions"]["kind"] == "made"
+        assert report["decision"]["shipped"] == "base"
+        found.append(load_file(output.with_name(f"{output.name}.work") / "docid" / "docids.safetensors"))
+    whole, part = found
+    wanted = whole["codebooks"] + 0.25 * (whole["tables"] - whole["codebooks"])
+    assert np.abs(whole["tables"] - whole["codebooks"]).max() > 1e-3
+    np.testing.assert_allclose(part["tables"], wanted, atol=1e-6)
+    np.testing.assert_array_equal(part["codebooks"], whole["codebooks"])
