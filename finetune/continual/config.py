@@ -20,8 +20,8 @@ class ContinualConfig:
         lora_rank: Rank of adapters that the query encoder learns in, which are merged into it in the end; 0: all of its
             weights are trained.
         learning_rate: Peak of the query encoder's learning rate.
-        tolerance: How much Recall@10 of held-out questions about old documents may fall, dense or docid, for the new
-            model to be shipped; null: it is shipped whatever it is like.
+        tolerance: How much Recall@10 of held-out questions about old documents may fall, dense or docid, over all
+            batches so far, for the new model to be shipped; null: it is shipped whatever it is like.
     """
 
     replay: float = 0.2

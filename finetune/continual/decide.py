@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from hybridret.generative import CodeDecoder
 from hybridret.types import Encoder, FloatArray
 
 KEPT = "Recall@10"
+NOTHING: Mapping[str, float] = MappingProxyType({})
 _DEPTH = 100
 
 
@@ -100,17 +102,20 @@ def decide(
     models: Callable[[float], Models],
     ratios: Sequence[float],
     tolerance: float | None,
+    lost: Mapping[str, float] = NOTHING,
 ) -> Decision:
     """Takes the largest share of new weights with which old documents are kept and new ones gain.
 
-    Old ones are kept where neither dense nor docid loses more Recall@10 on them than is tolerated. New ones gain where
-    the mean of both retrievers' nDCG@10 on them rises. Without a tolerance the first share is taken as it is.
+    Old ones are kept where neither dense nor docid loses more Recall@10 on them than is tolerated, what earlier batches
+    have cost included: two points a batch would add up. New ones gain where the mean of both retrievers' nDCG@10 on
+    them rises. Without a tolerance the first share is taken as it is.
 
     Args:
         sides: Questions about old documents, None where there are none, and about new ones.
         models: Gives the models with a share of the new weights; with 0 the old ones.
         ratios: Shares to try, the largest first.
         tolerance: How much Recall@10 may fall; None: anything is shipped.
+        lost: By retriever what earlier batches have cost, see ``lost_so_far``.
     """
     before = [None if side is None else side.measure(models(0.0)) for side in sides]
     trials: list[Trial] = []
@@ -120,10 +125,24 @@ def decide(
             {} if side is None or was is None else compared(was, side.measure(asked))
             for side, was in zip(sides, before, strict=True)
         )
-        trials.append(trial(ratio, old, new, tolerance))
+        trials.append(trial(ratio, old, new, tolerance, lost))
         if trials[-1].passed:
             return Decision(ratio, trials)
     return Decision(0.0, trials)
+
+
+def lost_so_far(updates: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """How much of Recall@10 on old documents the batches so far have cost each retriever, where that is a loss.
+
+    Args:
+        updates: Their rows, as a bundle's state keeps them.
+    """
+    lost: dict[str, float] = {}
+    for update in updates:
+        for name, values in update["old"].items():
+            was, now = values[KEPT]
+            lost[name] = lost.get(name, 0.0) + was - now
+    return {name: cost for name, cost in lost.items() if cost > 0}
 
 
 def compared(before: dict[str, Values], after: dict[str, Values]) -> dict[str, dict[str, tuple[float, float]]]:
@@ -139,17 +158,20 @@ def trial(
     old: dict[str, dict[str, tuple[float, float]]],
     new: dict[str, dict[str, tuple[float, float]]],
     tolerance: float | None,
+    lost: Mapping[str, float] = NOTHING,
 ) -> Trial:
     """Judges one model; see ``decide``."""
     if tolerance is None:
         return Trial(ratio, old, new, True, "no tolerance was set")
-    lost = {name: values[KEPT][0] - values[KEPT][1] for name, values in old.items()}
-    worst = max(lost, key=lambda name: lost[name], default=None)
+    costs = {name: values[KEPT][0] - values[KEPT][1] for name, values in old.items()}
+    totals = {name: cost + lost.get(name, 0.0) for name, cost in costs.items()}
+    worst = max(totals, key=lambda name: totals[name], default=None)
     gain = float(np.mean([values[DECIDING][1] - values[DECIDING][0] for values in new.values()]))
     told = f"{DECIDING} on new documents {gain:+.3f}"
     if worst is not None:
-        told += f", {KEPT} on old ones {-lost[worst]:+.3f} ({worst})"
-        if lost[worst] > tolerance:
+        told += f", {KEPT} on old ones {-costs[worst]:+.3f} ({worst}"
+        told += f", {-totals[worst]:+.3f} with earlier batches)" if lost.get(worst) else ")"
+        if totals[worst] > tolerance:
             return Trial(ratio, old, new, False, f"too much is forgotten: {told}")
     if gain <= 0:
         return Trial(ratio, old, new, False, f"nothing is gained: {told}")

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from finetune.continual.asking import Asked, ask, material
-from finetune.continual.decide import Decision, Models, Side, decide
+from finetune.continual.decide import Decision, Models, Side, decide, lost_so_far
 from finetune.continual.rows import Material
 from finetune.continual.train import go_on
 from finetune.encoding import RememberingEncoder
@@ -239,7 +239,7 @@ class Update:
             raise InputError("there are too few questions about the new documents to compare models on")
         most = 1.0 if self.asked[1].kind == "labelled" else gate.unproven
         ratios = [most, *(ratio for ratio in gate.ratios if ratio < most)]
-        return decide((old, new), self.models, ratios, tolerance)
+        return decide((old, new), self.models, ratios, tolerance, lost_so_far(self.changes.state.updates))
 
     def _side(self, asked: Asked) -> Side | None:
         if not asked.held_out:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from finetune.continual.decide import Side, decide, trial
+from finetune.continual.decide import Side, decide, lost_so_far, trial
 
 
 class Told:
@@ -68,3 +68,21 @@ def test_the_worse_of_both_retrievers_counts() -> None:
     assert not found.passed
     told = "nDCG@10 on new documents +0.100, Recall@10 on old ones -0.050 (docid)"
     assert found.reason == f"too much is forgotten: {told}"
+
+
+def test_what_earlier_batches_have_cost_counts() -> None:
+    updates = [
+        {"old": {"dense": {"Recall@10": [0.80, 0.79]}, "docid": {"Recall@10": [0.70, 0.75]}}},
+        {"old": {}},
+        {"old": {"dense": {"Recall@10": [0.75, 0.74]}, "docid": {"Recall@10": [0.70, 0.69]}}},
+    ]
+    lost = lost_so_far(updates)
+    assert lost == {"dense": pytest.approx(0.01 + 0.01)}, "docid has gained .05 - .01"
+    old = {"dense": {"Recall@10": (0.8, 0.79)}, "docid": {"Recall@10": (0.8, 0.79)}}
+    new = {name: {"nDCG@10": (0.5, 0.6)} for name in ("dense", "docid")}
+    assert trial(1.0, cast(Any, old), cast(Any, new), 0.02).passed
+    found = trial(1.0, cast(Any, old), cast(Any, new), 0.02, lost)
+    assert not found.passed
+    assert "Recall@10 on old ones -0.010 (dense, -0.030 with earlier batches)" in found.reason
+    docids = {"docid": old["docid"]}
+    assert trial(1.0, cast(Any, docids), cast(Any, new), 0.02, lost).passed

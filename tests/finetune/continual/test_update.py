@@ -52,7 +52,7 @@ def test_a_bundle_learns_its_new_documents_keeps_the_old_ones_and_tells(
     vectors = reader.encoder.encode_documents(texts)
     everything = [*things.old, *things.new]
     learning = {"replay": 0.5, "learning_rate": 5e-3, "ewc": 0.01}
-    settings = recipe(continual=ANYTHING | learning, docid={"max_steps": 150, "batch_size": 16})
+    settings = recipe(continual=ANYTHING | learning, docid={"max_steps": 300, "batch_size": 16})
     was = right(bundle, things, things.old)
     report = continue_training(
         bundle, things.documents(things.new), questions=things.questions(everything), recipe=settings
