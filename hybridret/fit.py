@@ -15,6 +15,7 @@ from hybridret.fusion.calibration import fit_sigmoids
 from hybridret.fusion.gate import choose, with_labels, with_trees
 from hybridret.fusion.training import Judged, dcg, fit_calibration, fit_weights
 from hybridret.generation import Generation
+from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress, Queries, Run
 
@@ -49,6 +50,8 @@ def fit_ranker(
 ) -> Ranker:
     """Fits how far to trust each retriever.
 
+    Of docids whose model learned the documents' texts, lifted questions tell nothing: labels alone give them weight.
+
     Args:
         generation: The index's state.
         documents: Gives documents by key.
@@ -60,20 +63,23 @@ def fit_ranker(
         The ranker that the gate lets pass, with its report.
     """
     generation = replace(generation, ranker=None)
+    knows_texts = generation.docid is not None and generation.docid.knows_texts
+    liftable = replace(generation, docid=None) if knows_texts else generation
     lifted = {kind: lifted_questions(generation, documents, kind) for kind in LIFTERS}
     lifted = {kind: questions for kind, questions in lifted.items() if len(questions) >= LEAST_QUESTIONS}
     steps = [*lifted, *(["labelled"] if labelled else [])]
     judged: dict[str, list[Judged]] = {}
     for kind in steps:
-        asked = list(labelled) if kind == "labelled" else lifted[kind]
-        judged[kind] = list(judge(generation, asked, encoder, progress, f"fusion: {kind} questions"))
+        asked, subject = (list(labelled), generation) if kind == "labelled" else (lifted[kind], liftable)
+        judged[kind] = list(judge(subject, asked, encoder, progress, f"fusion: {kind} questions"))
     groups = [judged[kind] for kind in lifted]
     weights = fit_weights(groups, PRIOR, STRENGTH)
     own, taken = judged.get("labelled", []), False
     if own:
         weights, taken = with_labels(own, weights, generation.config.seed)
-    telling = [own] if len(own) >= LEAST_QUESTIONS else groups
-    choice = choose(telling, weights, generation.config.seed, generation.evident)
+    labels_tell = len(own) >= LEAST_QUESTIONS
+    telling = [own] if labels_tell else groups
+    choice = choose(telling, weights, generation.config.seed, (generation if labels_tell else liftable).evident)
     base = Ranker(weights) if choice.name == "learned" else Ranker.single(choice.name)
     trees = with_trees(own, weights, generation.config.seed) if choice.name == "learned" else None
     base = replace(base, trees=trees, sigmoids=fit_sigmoids([each for group in telling for each in group]))
@@ -178,7 +184,8 @@ def judge(
         queries = Queries(texts, encoder.encode_queries(texts))
         rests = [question.rest for question in asked if question.rest is not None]
         vectors: Iterator[FloatArray] = iter(encoder.encode_documents(rests) if rests else ())
-        runs = generation.runs(queries, generation.config.depth + 1, generation.living, generation.evident)
+        depths = {name: depth + 1 for name, depth in generation.depths(generation.evident).items()}
+        runs = generation.runs(queries, depths, generation.living)
         for at, question in enumerate(asked):
             one = Queries([question.text], queries.vectors[at : at + 1])
             own = {name: runs[name][at] for name in generation.evident}
@@ -200,7 +207,7 @@ def _scores_without(
         "bm25": generation.bm25.score_text(question.text, question.rest or ""),
     }
     if "docid" in generation.evident:
-        assert generation.docid is not None
+        assert isinstance(generation.docid, DocidRetriever)
         scores["docid"] = generation.docid.score_vector(query, vector)
     return scores
 
@@ -212,10 +219,11 @@ def _judged(
     runs: dict[str, Run],
     replaced: tuple[int, dict[str, float]] | None,
 ) -> Judged:
-    depth, names = generation.config.depth, generation.evident
+    names = generation.evident
+    depths = generation.depths(names)
     if replaced is not None:
         runs = {name: _with_score(run, replaced[0], replaced[1][name], generation.ties) for name, run in runs.items()}
-    runs = {name: Run(run.rows[:depth], run.scores[:depth]) for name, run in runs.items()}
+    runs = {name: Run(run.rows[: depths[name]], run.scores[: depths[name]]) for name, run in runs.items()}
     candidates = generation.candidates(query, {name: [run] for name, run in runs.items()}, names)[0]
     coverage = generation.bm25.coverage(question.text, candidates.rows)
     if replaced is not None:
