@@ -36,7 +36,7 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
     """
     config, seed = run.recipe.docid, run.recipe.seed
     vectors = run.shipped.encode_documents([document.text for document in run.texts], run.progress)
-    quantizer = ResidualQuantizer.fit(vectors, config.levels, config.codes, seed, run.progress)
+    quantizer = ResidualQuantizer.fit(vectors, *config.rq_sizes, seed, run.progress)
     queries = run.shipped_copy()
     prompt = queries.encoder.prompts.query
     trained = train_docids(
