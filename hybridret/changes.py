@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -356,21 +355,16 @@ class Changes:
         if self.bundle is not None and path.resolve() == self.bundle.folder.resolve():
             return
         with new_folder(path, self._held_target(path)) as folder:
-            self._write_models(folder, encoder)
+            if self.bundle is not None:
+                self.bundle.copy_models(folder)
+            else:
+                encoder().save(folder / MODEL_FOLDER)
+                if self.generation.docid is not None:
+                    self.generation.docid.save(folder / BACKBONE_FOLDER)
             with self.held():
                 if self.bundle is not None:
                     self._check_in_place()
                 self._write_copy(folder, self.generation, self.state)
-
-    def _write_models(self, folder: Path, encoder: Callable[[], Encoder]) -> None:
-        if self.bundle is None:
-            encoder().save(folder / MODEL_FOLDER)
-            if self.generation.docid is not None:
-                self.generation.docid.save(folder / BACKBONE_FOLDER)
-            return
-        for own in (self.bundle.model, self.bundle.backbone):
-            if own.is_dir():
-                shutil.copytree(own, folder / own.name)
 
     @contextmanager
     def _held_target(self, path: Path) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -75,6 +76,12 @@ class Bundle:
     def backbone(self) -> Path:
         """The folder of the language model that writes docids, which most bundles lack."""
         return self.folder / BACKBONE_FOLDER
+
+    def copy_models(self, folder: Path) -> None:
+        """Copies the encoder and the language model, where there are any, into another folder."""
+        for own in (self.model, self.backbone):
+            if own.is_dir():
+                shutil.copytree(own, folder / own.name)
 
     def is_in_place(self) -> bool:
         """Whether the folder still holds the database that was opened, not another that took its place.
