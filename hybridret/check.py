@@ -19,7 +19,11 @@ from hybridret.store.seal import break_seal, broken_seal, seal_store
 from hybridret.types import Arrays
 
 _SEAL = "seal"
-SOURCES = {"bm25": {"documents", "vectors"}, "trie": {"documents", "docid", "codebooks", "scheme"}, _SEAL: {"documents"}}
+SOURCES = {
+    "bm25": {"documents", "vectors"},
+    "trie": {"documents", "docid", "codebooks", "scheme"},
+    _SEAL: {"documents"},
+}
 """What each derived part can be rebuilt from."""
 
 
