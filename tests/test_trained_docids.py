@@ -148,7 +148,8 @@ def test_a_decoder_of_other_codebooks_is_refused(trained: DocidRetriever) -> Non
 def test_codebooks_of_another_encoder_are_refused(
     documents: list[Document], tiny_encoder: TransformerEncoder, tmp_path: Path
 ) -> None:
-    other = DocidRetriever(ResidualQuantizer(np.ones((LEVELS, CODES, 5), dtype=np.float32)))
+    codebooks = np.ones((LEVELS, CODES, 5), dtype=np.float32)
+    other = DocidRetriever(ResidualQuantizer(codebooks), trained=CodeDecoder(codebooks))
     with pytest.raises(InputError, match="fitted to 5 dimensions: another embedding model"):
         HybridIndex.build(documents, tiny_encoder, path=tmp_path / "b", docid=other)
     assert list(tmp_path.iterdir()) == []
