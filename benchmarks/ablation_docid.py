@@ -45,7 +45,7 @@ Scheme = Callable[[Sequence[Document], FloatArray, int, Any], ResidualQuantizer]
 
 
 def _rq(documents: Sequence[Document], vectors: FloatArray, seed: int, tokenizer: Any) -> ResidualQuantizer:
-    return ResidualQuantizer.fit(vectors, DocidConfig().levels, DocidConfig().codes, seed)
+    return ResidualQuantizer.fit(vectors, *DocidConfig().rq_sizes, seed)
 
 
 @dataclass(frozen=True)

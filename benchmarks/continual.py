@@ -176,7 +176,7 @@ def _measured(bundle: Path, plan: Plan, number: int) -> dict[str, Any]:
 def _recall(index: HybridIndex, changes: Changes, asked: Dataset, allowed: Allowed | None) -> dict[str, float]:
     texts, generation = list(asked.queries.values()), changes.generation
     queries = Queries(texts, index.encoder.encode_queries(texts))
-    runs = generation.runs(queries, K, allowed, ("dense", "docid"))
+    runs = generation.runs(queries, {"dense": K, "docid": K}, allowed)
     return {
         name: _mean(
             {

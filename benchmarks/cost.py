@@ -76,7 +76,7 @@ def parts(index: HybridIndex, texts: Sequence[str]) -> dict[str, float]:
 
     def search(name: str) -> Call:
         def call(_: int) -> None:
-            state["runs"] |= generation.runs(state["queries"], depth, allowed, [name])
+            state["runs"] |= generation.runs(state["queries"], {name: depth}, allowed)
 
         return call
 

@@ -44,7 +44,7 @@ class FixedCodes(ResidualQuantizer):
         super().__init__(np.stack(padded))
         self._codes = np.stack(codes, axis=1)
 
-    def encode(self, vectors: FloatArray, documents: Sequence[Document] = (), n_before: int = 0) -> IntArray:
+    def encode(self, vectors: FloatArray, documents: Sequence[Document] = ()) -> IntArray:
         """The given codes; the vectors must be the documents'."""
         if len(vectors) != len(self._codes):
             raise ValueError(f"{len(vectors)} vectors, but codes of {len(self._codes)} documents")

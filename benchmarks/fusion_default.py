@@ -26,6 +26,7 @@ from hybridret.fusion import CALIBRATED, RULES, convex, reciprocal_rank
 from hybridret.fusion.calibration import fit_sigmoids
 from hybridret.fusion.training import Judged
 from hybridret.generation import Candidates, Generation
+from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
 from hybridret.types import RETRIEVERS, Encoder, Queries, Run
 
@@ -47,12 +48,12 @@ def main() -> None:
     for name in parser.parse_args().collections:
         source = find_source(name)
         documents = read_corpus(source)
-        ids = [document.doc_id for document in documents]
-        texts = [document.text for document in documents]
-        generation = Generation.empty(Config(fusion=CALIBRATED)).appended(ids, texts, encoder.encode_documents(texts))
+        ids = {document.doc_id for document in documents}
+        vectors = encoder.encode_documents([document.text for document in documents])
+        generation = Generation.empty(Config(fusion=CALIBRATED)).appended(documents, vectors)
         for split in ("train", "dev", "test"):
             if source == PYTHON_DOCS or Path(source, "qrels", f"{split}.tsv").is_file():
-                dataset = read_dataset(source, split, set(ids))
+                dataset = read_dataset(source, split, ids)
                 measured, judged = _measure(generation, dataset, encoder)
                 rows[f"{Path(name).name} {split}"] = measured
                 deciding_questions.append([] if split == "test" else judged)
@@ -76,7 +77,7 @@ def _measure(generation: Generation, dataset: Dataset, encoder: Encoder) -> tupl
     asked = {query: dataset.queries[query] for query in sample}
     dataset = Dataset(asked, {query: dataset.qrels[query] for query in asked}, 0)
     queries = Queries(list(asked.values()), encoder.encode_queries(list(asked.values())))
-    runs = generation.runs(queries, generation.config.depth, None, RETRIEVERS)
+    runs = generation.runs(queries, generation.depths(RETRIEVERS), None)
     measured = {name: _ndcg(generation, runs[name], dataset) for name in RETRIEVERS}
     for setting, (rule, weights) in SETTINGS.items():
         pooled = [name for name, weight in zip(RETRIEVERS, weights, strict=True) if weight]
@@ -96,7 +97,7 @@ def _fused(generation: Generation, text: str, rule: Callable[..., Any], weights:
 
 def _judged(generation: Generation, queries: Queries, runs: dict[str, list[Run]], dataset: Dataset) -> list[Judged]:
     """The evidence on all retrievers' candidates, that of untrained docids as if they were trained."""
-    assert generation.docid is not None
+    assert isinstance(generation.docid, DocidRetriever)
     trained = replace(generation, docid=generation.docid.with_decoder(generation.docid.decoder))
     judged = []
     for text, grades, candidates in zip(

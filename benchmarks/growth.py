@@ -21,7 +21,7 @@ from benchmarks.timing import Call, percentiles, pinned_threads, timed_in_turn
 from hybridret.config import Config
 from hybridret.dense import make_encoder
 from hybridret.generation import Generation
-from hybridret.types import RETRIEVERS, Encoder, FloatArray, Progress, Queries
+from hybridret.types import RETRIEVERS, Document, Encoder, FloatArray, Progress, Queries
 
 SIZES, WORDS, NOISE, SEED, QUESTIONS = (1_000, 10_000, 100_000), 60, 0.5, 0, 50
 PARTS = ("vectors", "bm25", "codebooks", "docid", "trie")
@@ -72,8 +72,8 @@ def growth(
             progress("growth", at, len(sizes))
         made, their_vectors = grown(texts, vectors, size)
         start = time.perf_counter()
-        ids = [f"d{row:07}" for row in range(size)]
-        generation = Generation.empty(Config(seed=SEED)).appended(ids, made, their_vectors)
+        documents = [Document(f"d{row:07}", text, {}) for row, text in enumerate(made)]
+        generation = Generation.empty(Config(seed=SEED)).appended(documents, their_vectors)
         built = time.perf_counter() - start
         with pinned_threads(THREADS):
             times = timed_in_turn(_calls(generation, asked, queries), len(asked), WARM_UP)
@@ -133,7 +133,7 @@ def _calls(generation: Generation, asked: Sequence[str], vectors: FloatArray) ->
     def search(name: str) -> Call:
         def call(at: int) -> None:
             queries = Queries([asked[at % len(asked)]], vectors[at % len(asked)][None])
-            state[name] = generation.runs(queries, depth, None, [name], state.get("dense"))[name]
+            state[name] = generation.runs(queries, {name: depth}, None, state.get("dense"))[name]
 
         return call
 

@@ -37,11 +37,11 @@ def main() -> None:
     for name in parser.parse_args().collections:
         source = find_source(name)
         documents = read_corpus(source)
-        ids, texts = [each.doc_id for each in documents], [each.text for each in documents]
-        generation = Generation.empty(Config()).appended(ids, texts, encoder.encode_documents(texts))
+        ids, vectors = {each.doc_id for each in documents}, encoder.encode_documents([each.text for each in documents])
+        generation = Generation.empty(Config()).appended(documents, vectors)
         deciding = next(each for each in ("dev", "train") if Path(source, "qrels", f"{each}.tsv").is_file())
         for split in (deciding, "test"):
-            rows[f"{Path(name).name} {split}"] = _measure(generation, read_dataset(source, split, set(ids)), encoder)
+            rows[f"{Path(name).name} {split}"] = _measure(generation, read_dataset(source, split, ids), encoder)
     write_result("guided", rows)
 
 

@@ -17,6 +17,7 @@ from benchmarks.timing import percentiles, pinned_threads, timed_in_turn
 from hybridret.bm25 import Tokenizer
 from hybridret.decoding import Trie
 from hybridret.errors import InputError, require
+from hybridret.generative import DocidRetriever
 
 VOCABULARY = 32_128
 NOT_RUN = "not run"
@@ -197,7 +198,11 @@ def generation(subject: Subject) -> dict[str, Any]:
     """
     docid = subject.index._changes.generation.docid
     try:
-        if docid is None or docid.codes.shape[1] < N_LEVELS or docid.quantizer.n_codes > N_CODES:
+        if (
+            not isinstance(docid, DocidRetriever)
+            or docid.codes.shape[1] < N_LEVELS
+            or docid.quantizer.n_codes > N_CODES
+        ):
             raise InputError(f"needs docids of at least {N_LEVELS} levels and at most {N_CODES} codes")
         codes = np.unique(docid.codes[:, :N_LEVELS], axis=0)
         if len(codes) < N_BEAMS:

@@ -13,6 +13,7 @@ from finetune.stages import Run
 from finetune.types import Question
 from finetune.workfolder import Stage, WorkFolder, write_mapping
 from hybridret.errors import InputError
+from hybridret.generative import backbone_kind
 from hybridret.models import DEFAULT_MODEL
 from hybridret.store.folders import check_target
 from hybridret.types import Document, Progress
@@ -51,7 +52,7 @@ def finetune(
 
     Raises:
         InputError: Documents, questions or settings are at fault.
-        ModelError: The base model cannot be loaded.
+        ModelError: The base model or the backbone cannot be loaded.
         TrainingError: Training cannot go on.
         BundleError: The bundle cannot be written.
     """
@@ -60,6 +61,8 @@ def finetune(
     if not documents:
         raise InputError("there are no documents to train on")
     check_target(output)
+    if recipe.docid.backbone:
+        backbone_kind(recipe.docid.backbone)
     place = Path(work) if work is not None else output.with_name(output.name + ".work")
     parallel.join()
     folder = WorkFolder(place, resume, parallel.is_first(), parallel.wait)

@@ -49,9 +49,14 @@ def split(labelled: Sequence[Question], made: Sequence[Question], config: GateCo
             held_out.append(question)
             if question.positive_text is not None:
                 replaced.add(question.positives[0])
-    words = {" ".join(question.text.split()).lower() for question in held_out}
-    train = [each for each in [*labelled, *made] if " ".join(each.text.split()).lower() not in words]
+    words = {in_words(question.text) for question in held_out}
+    train = [each for each in [*labelled, *made] if in_words(each.text) not in words]
     return Split(train, held_out)
+
+
+def in_words(text: str) -> str:
+    """A text without what does not tell it from another: case and spacing."""
+    return " ".join(text.split()).lower()
 
 
 def held_out_exam(documents: Sequence[Document], questions: Sequence[Question]) -> Exam:

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from finetune.encoding import RememberingEncoder
@@ -128,24 +129,32 @@ class Run(Preparation):
         given = self.recipe.docid.share
         if given is not None:
             return given
-        return _DOCID_SHARE if self.questions.facts["kind"] == "labelled" else 0.0
+        is_wanted = self.recipe.docid.backbone or self.questions.facts["kind"] == "labelled"
+        return _DOCID_SHARE if is_wanted else 0.0
+
+    @cached_property
+    def _docid_training(self) -> ModuleType:
+        """What trains and loads docids: those of the code decoder, or of a backbone."""
+        from finetune.generative import backbone_stage, stage
+
+        return backbone_stage if self.recipe.docid.backbone else stage
 
     @cached_property
     def docid(self) -> Stage | None:
-        """Leaves codebooks, code tables and the query encoder, and whether they are shipped; None: not trained."""
+        """Leaves codebooks, code tables and the query encoder, or scheme and backbone; and the decision."""
         if not self.docid_share:
             return None
 
         def make(folder: Path) -> dict[str, Any]:
-            from finetune.generative.stage import train_and_decide
-
             share = self.dense.seconds * self.docid_share / (1 - self.docid_share)
-            return train_and_decide(self, folder, min(share, self.seconds_left()))
+            facts: dict[str, Any] = self._docid_training.train_and_decide(self, folder, min(share, self.seconds_left()))
+            return facts
 
         inputs = {
             "config": asdict(self.recipe.docid),
             "gate_config": asdict(self.recipe.gate),
             "share": self.docid_share,
+            "given": self.clean.facts["given"],
             "seed": self.recipe.seed,
             "minutes": None if self.recipe.docid.max_steps else self.recipe.minutes,
             "questions": self.questions.files,
@@ -172,10 +181,8 @@ class Run(Preparation):
         def make(folder: Path) -> dict[str, Any]:
             config, encoder, docid = Config(language=self.language, seed=self.recipe.seed), self.shipped, None
             if self.docid is not None and self.docid.facts["decision"]["shipped"]:
-                from finetune.generative.stage import load_trained
-
-                encoder, docid = load_trained(self, self.docid.folder)
-                levels, codes = self.recipe.docid.levels, self.recipe.docid.codes
+                encoder, docid = self._docid_training.load_trained(self, self.docid.folder)
+                levels, codes = self.recipe.docid.rq_sizes
                 config = replace(config, docid_levels=levels, docid_codes=codes)
             built = HybridIndex.build(self.documents, encoder, config, output, self.progress, docid=docid)
             fit_fusion(output, encoder, self.remembering_base, self._held_out_labels(), self.progress)

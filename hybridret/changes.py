@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -17,11 +16,11 @@ from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError, ModelError
 from hybridret.fusion import Ranker
 from hybridret.generation import Generation
-from hybridret.generative import CodeDecoder
+from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.models import Prompts, load_model
 from hybridret.persistence import Committed, read_generation, write_files
 from hybridret.store import Bundle, DocumentStore, State
-from hybridret.store.bundle import DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
+from hybridret.store.bundle import BACKBONE_FOLDER, DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import new_folder
 from hybridret.store.seal import SEALED_UP_TO, break_seal, broken_seal, seal_file, seal_store
@@ -218,9 +217,10 @@ class Changes:
                 before = self.generation
                 if store is not self.store:
                     raise BundleError(f"{self.bundle.folder} was replaced by another bundle meanwhile; train again")
-                if before.docid is None or not np.array_equal(before.docid.quantizer.codebooks, quantizer.codebooks):
+                was = before.docid
+                if not isinstance(was, DocidRetriever) or not was.quantizer.is_same(quantizer):
                     raise BundleError(f"the codebooks of {self.bundle.folder} were fitted anew meanwhile; train again")
-                docid = before.docid.with_decoder(decoder)
+                docid = was.with_decoder(decoder)
                 after = replace(before, number=before.number + 1, docid=docid, ranker=ranker or before.ranker)
                 state = replace(
                     self.state,
@@ -238,7 +238,13 @@ class Changes:
         files = write_files(folder, generation, None, [])
         self.store.copy_to(folder / DATABASE)
         copy = DocumentStore.open(folder / DATABASE)
-        copy.state = replace(state, files=files, model_files=model_digests(folder / MODEL_FOLDER)).as_json()
+        copy.state = replace(
+            state,
+            files=files,
+            model_files=model_digests(folder / MODEL_FOLDER),
+            scheme=None if generation.docid is None else generation.docid.written_scheme,
+            backbone_files=model_digests(folder / BACKBONE_FOLDER),
+        ).as_json()
         copy.close()
         seal_file(folder, folder / DATABASE)
 
@@ -268,8 +274,7 @@ class Changes:
                     gone = self.store.keys_of(removed)
                     after = before.without(before.rows_of(gone.values()))
                     if added:
-                        texts = [document.text for document in added]
-                        after = after.appended([document.doc_id for document in added], texts, vectors, progress)
+                        after = after.appended(added, vectors, progress)
                     after = replace(after, number=before.number + 1, ranker=ranker or before.ranker)
                     if self.bundle is None:
                         stack.enter_context(self.store.transaction())
@@ -350,10 +355,12 @@ class Changes:
         if self.bundle is not None and path.resolve() == self.bundle.folder.resolve():
             return
         with new_folder(path, self._held_target(path)) as folder:
-            if self.bundle is not None and self.bundle.model.is_dir():
-                shutil.copytree(self.bundle.model, folder / MODEL_FOLDER)
-            elif self.bundle is None:
+            if self.bundle is not None:
+                self.bundle.copy_models(folder)
+            else:
                 encoder().save(folder / MODEL_FOLDER)
+                if self.generation.docid is not None:
+                    self.generation.docid.save(folder / BACKBONE_FOLDER)
             with self.held():
                 if self.bundle is not None:
                     self._check_in_place()

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hybridret.bm25 import BM25Retriever, Tokenizer
-from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError
-from hybridret.generative import DocidRetriever
+from hybridret.generative import sorted_trie
 from hybridret.persistence import read_generation
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
 from hybridret.store.bundle import changed_files, names_of, sync, write_arrays
@@ -20,7 +19,11 @@ from hybridret.store.seal import break_seal, broken_seal, seal_store
 from hybridret.types import Arrays
 
 _SEAL = "seal"
-SOURCES = {"bm25": {"documents", "vectors"}, "trie": {"documents", "docid", "codebooks"}, _SEAL: {"documents"}}
+SOURCES = {
+    "bm25": {"documents", "vectors"},
+    "trie": {"documents", "docid", "codebooks", "scheme"},
+    _SEAL: {"documents"},
+}
 """What each derived part can be rebuilt from."""
 
 
@@ -28,7 +31,7 @@ class Fault(NamedTuple):
     """Something wrong with a bundle.
 
     Attributes:
-        part: What is damaged: ``documents``, ``model``, a part's name, or ``seal``.
+        part: What is damaged: ``documents``, ``model``, ``backbone``, a part's name, or ``seal``.
         message: What is wrong, with the file's path.
     """
 
@@ -131,11 +134,13 @@ def _checked(bundle: Bundle, store: DocumentStore) -> Report:
     state = State.from_json(store.state, str(bundle.folder))
     for part, files in state.files.items():
         faults += [Fault(part, message) for file in files for message in _file_faults(bundle, file)]
-    if state.model_files or bundle.model.exists():
-        faults += [
-            Fault("model", f"{bundle.model / name} is damaged: it is not the file that was saved")
-            for name in changed_files(bundle.model, state.model_files)
-        ]
+    folders = ("model", bundle.model, state.model_files), ("backbone", bundle.backbone, state.backbone_files)
+    for part, folder, digests in folders:
+        if digests or folder.exists():
+            faults += [
+                Fault(part, f"{folder / name} is damaged: it is not the file that was saved")
+                for name in changed_files(folder, digests)
+            ]
     if not faults:
         faults += list(_misfits(bundle, store))
     named = {*names_of(state.files)}
@@ -161,7 +166,7 @@ def _misfits(bundle: Bundle, store: DocumentStore) -> Iterator[Fault]:
     if docid is None:
         return
     alive = np.flatnonzero(generation.alive)
-    wrong = alive[docid.quantizer.faults(generation.dense.vectors[alive], docid.codes[alive])]
+    wrong = docid.faults(generation.dense.vectors[alive], alive)
     if len(wrong):
         first = generation.ids[wrong[0]]
         yield Fault(
@@ -179,7 +184,4 @@ def _rebuilt(part: str, bundle: Bundle, store: DocumentStore, state: State) -> A
         keys = np.concatenate([arrays["keys"] for arrays in read("vectors")])
         bm25 = BM25Retriever(Tokenizer(state.config.language)).appended([texts.get(key, "") for key in keys.tolist()])
         return write_arrays(bundle.folder, part, number, bm25.postings.arrays(), len(keys))
-    docid = DocidRetriever(ResidualQuantizer(read("codebooks")[0]["codebooks"]))
-    for arrays in read("docid"):
-        docid = docid.joined(arrays["codes"], arrays["suffixes"])
-    return write_arrays(bundle.folder, part, number, docid.arrays(part, 0), len(docid.codes))
+    return write_arrays(bundle.folder, part, number, *sorted_trie(read("docid")))

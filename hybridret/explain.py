@@ -47,7 +47,7 @@ def explain(
         each term does, docid what each code stands for.
     """
     text = queries.texts[0]
-    runs = generation.runs(queries, generation.config.depth, allowed, names)
+    runs = generation.runs(queries, generation.depths(names), allowed)
     candidates = generation.candidates(queries, runs, pooled_names(generation, names, weights), extra=[row])[0]
     place = int(np.searchsorted(candidates.rows, row))
     fused, _ = generation.fuse(text, candidates, names, weights, len(candidates.rows))
@@ -76,7 +76,7 @@ def explain(
     if "bm25" in retrievers:
         retrievers["bm25"]["terms"] = generation.bm25.explain(text, row)
     if "docid" in retrievers and generation.docid is not None:
-        path = generation.docid.explain(queries.vectors[0], row)
+        path = generation.docid.explain(queries, row)
         meanings = code_meanings(generation, row, allowed, documents)
         told = [{**step, **meaning} for step, meaning in zip(path, meanings, strict=False)]
         retrievers["docid"]["path"] = [*told, *path[len(told) :]]

@@ -15,6 +15,7 @@ from hybridret.fusion.calibration import fit_sigmoids
 from hybridret.fusion.gate import choose, with_labels, with_trees
 from hybridret.fusion.training import Judged, dcg, fit_calibration, fit_weights
 from hybridret.generation import Generation
+from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress, Queries, Run
 
@@ -182,7 +183,8 @@ def judge(
         queries = Queries(texts, encoder.encode_queries(texts))
         rests = [question.rest for question in asked if question.rest is not None]
         vectors: Iterator[FloatArray] = iter(encoder.encode_documents(rests) if rests else ())
-        runs = generation.runs(queries, generation.config.depth + 1, generation.living, generation.evident)
+        depths = {name: depth + 1 for name, depth in generation.depths(generation.evident).items()}
+        runs = generation.runs(queries, depths, generation.living)
         for at, question in enumerate(asked):
             one = Queries([question.text], queries.vectors[at : at + 1])
             own = {name: runs[name][at] for name in generation.evident}
@@ -204,7 +206,7 @@ def _scores_without(
         "bm25": generation.bm25.score_text(question.text, question.rest or ""),
     }
     if "docid" in generation.evident:
-        assert generation.docid is not None
+        assert isinstance(generation.docid, DocidRetriever)
         scores["docid"] = generation.docid.score_vector(query, vector)
     return scores
 
@@ -216,10 +218,11 @@ def _judged(
     runs: dict[str, Run],
     replaced: tuple[int, dict[str, float]] | None,
 ) -> Judged:
-    depth, names = generation.config.depth, generation.evident
+    names = generation.evident
+    depths = generation.depths(names)
     if replaced is not None:
         runs = {name: _with_score(run, replaced[0], replaced[1][name], generation.ties) for name, run in runs.items()}
-    runs = {name: Run(run.rows[:depth], run.scores[:depth]) for name, run in runs.items()}
+    runs = {name: Run(run.rows[: depths[name]], run.scores[: depths[name]]) for name, run in runs.items()}
     candidates = generation.candidates(query, {name: [run] for name, run in runs.items()}, names)[0]
     coverage = generation.bm25.coverage(question.text, candidates.rows)
     if replaced is not None:

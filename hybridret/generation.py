@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -29,12 +29,13 @@ from hybridret.fusion import (
     spread_of,
     standardised,
 )
-from hybridret.generative import DocidRetriever
+from hybridret.generative import DocidRetriever, IndexedDocids
 from hybridret.ranking import top_k
 from hybridret.types import (
     RETRIEVERS,
     Arrays,
     BoolArray,
+    Document,
     FloatArray,
     IntArray,
     Progress,
@@ -42,6 +43,7 @@ from hybridret.types import (
     Retriever,
     Run,
     ScoreArray,
+    Scores,
 )
 
 _REFIT_SHARE, _REFIT_SHARE_OF_MANY, _MANY_PER_CODE = 0.1, 3.0, 64
@@ -57,12 +59,14 @@ class Candidates(NamedTuple):
 
     Attributes:
         rows: *Shape:* (n_candidates,), int64, ascending.
-        scores: *Shape:* (n_retrievers, n_candidates), float64, each retriever's true score of each candidate.
+        scores: *Shape:* (n_retrievers, n_candidates), float64, each retriever's score of each candidate.
+        is_floor: *Shape:* (n_retrievers, n_candidates), bool, scores that stand for ones that were not worked out.
         ranks: *Shape:* (n_retrievers, n_candidates), int64, from 1; 0 where a retriever did not return it.
     """
 
     rows: IntArray
     scores: ScoreArray
+    is_floor: BoolArray
     ranks: IntArray
 
 
@@ -97,7 +101,7 @@ class Generation:
     next_key: int
     dense: DenseRetriever
     bm25: BM25Retriever
-    docid: DocidRetriever | None
+    docid: IndexedDocids | None
     fitted_on: int
     fitted_at: int
     ranker: Ranker | None = None
@@ -161,12 +165,12 @@ class Generation:
         return retrievers[name]
 
     def appended(
-        self, ids: Sequence[str], texts: Sequence[str], vectors: FloatArray, progress: Progress | None = None
+        self, documents: Sequence[Document], vectors: FloatArray, progress: Progress | None = None
     ) -> Generation:
         """These rows and further documents. *Shape of vectors:* (n_new, dimension).
 
         Raises:
-            InputError: The vectors have another dimension than those of the index.
+            InputError: The vectors have another dimension than those of the index, or than the docid scheme's.
         """
         if len(self.dense.vectors) and self.dense.vectors.shape[1] != vectors.shape[1]:
             raise InputError(
@@ -175,16 +179,17 @@ class Generation:
             )
         dense = self.dense.appended(vectors)
         docid, fitted_on, fitted_at = self.docid, self.fitted_on, self.fitted_at
-        next_key = self.next_key + len(ids)
-        if docid is None or (docid.trained is None and next_key - fitted_at >= self._refit_after):
-            alive = np.concatenate([self.alive, np.ones(len(ids), dtype=np.bool_)])
+        next_key = self.next_key + len(documents)
+        if docid is None or (not docid.is_trained and next_key - fitted_at >= self._refit_after):
+            alive = np.concatenate([self.alive, np.ones(len(documents), dtype=np.bool_)])
             quantizer = ResidualQuantizer.fit(
                 dense.vectors[alive], self.config.docid_levels, self.config.docid_codes, self.config.seed, progress
             )
             docid, fitted_on, fitted_at = DocidRetriever(quantizer).appended(dense.vectors), int(alive.sum()), next_key
         else:
-            docid = docid.appended(vectors)
-        bm25 = self.bm25.appended(_counted(texts, progress))
+            docid = docid.appended(vectors, documents)
+        bm25 = self.bm25.appended(_counted([document.text for document in documents], progress))
+        ids = [document.doc_id for document in documents]
         grown = self.grown(np.arange(self.next_key, next_key), ids, dense, bm25, docid)
         return replace(grown, fitted_on=fitted_on, fitted_at=fitted_at)
 
@@ -194,7 +199,7 @@ class Generation:
         ids: Sequence[str],
         dense: DenseRetriever,
         bm25: BM25Retriever,
-        docid: DocidRetriever | None,
+        docid: IndexedDocids | None,
     ) -> Generation:
         """This generation with retrievers that hold further rows, whose keys and document ids are given."""
         all_ids = [*self.ids, *ids]
@@ -248,34 +253,39 @@ class Generation:
     def runs(
         self,
         queries: Queries,
-        k: int,
+        depths: Mapping[str, int],
         allowed: Allowed | None,
-        names: Sequence[str],
         guides: Sequence[Run] | None = None,
     ) -> dict[str, list[Run]]:
-        """Each named retriever's k best rows per query; docid's search is guided by dense hits.
+        """Some retrievers' best rows per query; docid's search is guided by dense hits.
 
         Args:
             queries: The queries, encoded.
-            k: How many rows to find.
+            depths: How many rows each of them shall find.
             allowed: Rows that may be found; None: all.
-            names: The retrievers.
             guides: Dense hits by query, where dense is not among the names.
         """
         found: dict[str, list[Run]] = {}
-        for name in sorted(names, key=RETRIEVERS.index):
+        for name in sorted(depths, key=RETRIEVERS.index):
+            k = depths[name]
             if name == "docid" and self.docid is not None:
                 found[name] = self.docid.search(queries, k, allowed, self.ties, found.get("dense", guides))
             elif (retriever := self.retriever(name)) is not None:
                 found[name] = retriever.search(queries, k, allowed, self.ties)
-        return {name: found[name] for name in names if name in found}
+        return {name: found[name] for name in depths if name in found}
+
+    def depths(self, names: Iterable[str], k: int = 0) -> dict[str, int]:
+        """How many rows each of several retrievers contributes to an answer of k hits: no more than it can afford."""
+        beam = None if self.docid is None else self.docid.beam
+        own = {"docid": beam or self.config.depth}
+        return {name: max(k, own.get(name, self.config.depth)) for name in names}
 
     def candidates(
         self, queries: Queries, runs: dict[str, list[Run]], pooled: Sequence[str], extra: Sequence[int] = ()
     ) -> list[Candidates]:
         """Pools runs, and extra rows, per query and asks every retriever that ran for its score of every candidate."""
         pools = self.pools(runs, pooled, extra)
-        return self.assembled(pools, runs, {name: self.scores(name, queries, pools) for name in runs})
+        return self.assembled(pools, runs, {name: self.scores(name, queries, pools, runs) for name in runs})
 
     def pools(self, runs: dict[str, list[Run]], pooled: Sequence[str], extra: Sequence[int] = ()) -> list[IntArray]:
         """The rows of some retrievers' runs, and extra ones, by query, ascending. *Shape:* (n_candidates,) each."""
@@ -286,21 +296,26 @@ class Generation:
             for query in range(n_queries)
         ]
 
-    def scores(self, name: str, queries: Queries, pools: list[IntArray]) -> list[ScoreArray]:
-        """A retriever's scores of pooled rows."""
+    def scores(
+        self, name: str, queries: Queries, pools: list[IntArray], runs: Mapping[str, Sequence[Run]]
+    ) -> list[Scores]:
+        """A retriever's scores of pooled rows, the runs being those that were pooled."""
+        if name == "docid" and self.docid is not None:
+            return self.docid.score_pooled(queries, pools, runs)
         retriever = self.retriever(name)
         assert retriever is not None
-        return retriever.score(queries, pools)
+        return [Scores.true(own) for own in retriever.score(queries, pools)]
 
     @staticmethod
     def assembled(
-        pools: list[IntArray], runs: dict[str, list[Run]], scores: dict[str, list[ScoreArray]]
+        pools: list[IntArray], runs: dict[str, list[Run]], scores: dict[str, list[Scores]]
     ) -> list[Candidates]:
         """Puts together what retrievers say of pooled rows, in the order of the runs."""
         return [
             Candidates(
                 pool,
-                np.array([scores[name][query] for name in runs]),
+                np.array([scores[name][query].values for name in runs]),
+                np.array([scores[name][query].is_floor for name in runs]),
                 np.array([_ranks(pool, runs[name][query].rows) for name in runs]),
             )
             for query, pool in enumerate(pools)
@@ -328,7 +343,7 @@ class Generation:
     @property
     def evident(self) -> tuple[str, ...]:
         """The retrievers that the ranker looks at: docid once it is trained, untrained it is dense through a glass."""
-        is_trained = self.docid is not None and self.docid.trained is not None
+        is_trained = self.docid is not None and self.docid.is_trained
         return ("dense", "bm25", "docid") if is_trained else ("dense", "bm25")
 
     def evidence(

@@ -19,7 +19,7 @@ from hybridret.filtering import FilterCache, StaleError
 from hybridret.fit import fit_ranker, labelled_questions
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
-from hybridret.generative import DocidRetriever
+from hybridret.generative import IndexedDocids
 from hybridret.guard import ENCODING, Budget, ask
 from hybridret.info import describe
 from hybridret.meaning import without_each
@@ -61,7 +61,7 @@ class HybridIndex:
         path: Path | None = None,
         progress: Progress | None = None,
         fit: bool = False,
-        docid: DocidRetriever | None = None,
+        docid: IndexedDocids | None = None,
     ) -> HybridIndex:
         """Indexes documents.
 
@@ -72,8 +72,8 @@ class HybridIndex:
             path: Where the bundle shall lie, replacing one that lies there; None: in memory.
             progress: Told how far the work is.
             fit: Whether the fusion is fitted to them; see ``fit``.
-            docid: A trained docid retriever without documents, whose codebooks code these; None: an untrained one is
-                fitted to them.
+            docid: A trained docid retriever without documents, whose scheme gives these their docids; None: an
+                untrained one is fitted to them.
 
         Returns:
             The index; with a path, the bundle opened in place.

@@ -48,10 +48,8 @@ def _docid(generation: Generation) -> dict[str, Any] | None:
     if docid is None:
         return None
     return {
-        "trained": docid.trained is not None,
-        "levels": docid.quantizer.n_levels,
-        "codes": docid.quantizer.n_codes,
-        "codes_clamped": docid.quantizer.n_codes < generation.config.docid_codes,
+        "trained": docid.is_trained,
+        **docid.facts(generation.config.docid_codes),
         "with_suffix": int((docid.suffixes[generation.alive] >= 0).sum()),
         "added_since_sorted": len(docid.codes) - docid.base.n_leaves,
     }
@@ -59,7 +57,7 @@ def _docid(generation: Generation) -> dict[str, Any] | None:
 
 def _array_bytes(generation: Generation) -> dict[str, int]:
     docid = generation.docid
-    own = [] if docid is None else ["docid", "codebooks", "trie", *(["decoder"] if docid.trained else [])]
+    own = [] if docid is None else ["docid", "trie", *docid.frozen]
     parts = ["vectors", "bm25", *own]
     return {part: sum(array.nbytes for array in generation.arrays(part).values()) for part in parts}
 
@@ -67,6 +65,7 @@ def _array_bytes(generation: Generation) -> dict[str, int]:
 def _file_bytes(changes: Changes, bundle: Bundle) -> dict[str, int]:
     sizes = {part: sum(file.bytes for file in files) for part, files in changes.state.files.items()}
     sizes["documents"] = bundle.database.stat().st_size
-    if bundle.model.is_dir():
-        sizes["model"] = sum(path.stat().st_size for path in bundle.model.rglob("*") if path.is_file())
+    for part, folder in (("model", bundle.model), ("backbone", bundle.backbone)):
+        if folder.is_dir():
+            sizes[part] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return sizes

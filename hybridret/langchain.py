@@ -413,7 +413,10 @@ class HybridRetriever(DocumentIndex):
 
 
 def _answered(document: Document, hit: Hit) -> LangChainDocument:
-    details: dict[str, dict[str, Any]] = {name: detail._asdict() for name, detail in hit.details.items()}
+    details: dict[str, dict[str, Any]] = {
+        name: {"rank": detail.rank, "score": detail.score, **({"is_floor": True} if detail.is_floor else {})}
+        for name, detail in hit.details.items()
+    }
     details |= {name: {"rank": None, "score": None, "failed": why} for name, why in hit.failed.items()}
     metadata = {**document.metadata, "score": hit.score, "hybridret": details}
     return LangChainDocument(id=document.doc_id, page_content=document.text, metadata=metadata)

@@ -81,7 +81,7 @@ def code_meanings(
     rows = np.flatnonzero(generation.alive) if allowed is None else allowed.rows
     weights: dict[int, dict[str, float]] = {}
     meanings: list[dict[str, Any]] = []
-    for level in range(codes.shape[1]):
+    for level in range(int((codes[row] >= 0).sum())):
         rows = rows[codes[rows, level] == codes[row, level]]
         if meanings and len(rows) == meanings[-1]["documents"]:
             meanings.append(meanings[-1])

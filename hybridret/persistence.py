@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
@@ -11,18 +11,28 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from hybridret.docids import ResidualQuantizer
-from hybridret.errors import BundleError, InputError
+from hybridret.docids import ResidualQuantizer, checked_name, load_scheme
+from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.fusion import Ranker
 from hybridret.generation import Generation
-from hybridret.generative import CodeDecoder, DocidRetriever
+from hybridret.generative import (
+    BackboneDocids,
+    CodeDecoder,
+    DocidRetriever,
+    IndexedDocids,
+    LanguageModelBackbone,
+    LazyBackbone,
+    load_backbone,
+)
 from hybridret.growth import kept_segments
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
-from hybridret.store.bundle import write_arrays
+from hybridret.store.bundle import changed_files, write_arrays
 from hybridret.types import Arrays, FloatArray, IntArray
 
 BY_ROWS = ("vectors", "bm25", "docid")
-"""Parts whose files follow each other as rows come; ``codebooks``, ``decoder`` and ``trie`` have one file."""
+"""Parts whose files follow each other as rows come; ``trie`` and what is frozen have one file."""
+_SCHEMES = ("codebooks", "scheme")
+"""Parts that say what docids mean."""
 
 Files = dict[str, list[ArrayFile]]
 
@@ -55,10 +65,10 @@ def write_files(folder: Path, after: Generation, before: Committed | None, writt
     if before is not None and before.state.epoch == after.epoch:
         known = dict(before.state.files)
         was, now = before.generation.docid, after.docid
-        if was is None or now is None or was.quantizer is not now.quantizer:
-            known |= {"docid": [], "codebooks": [], "trie": []}
-        if was is None or now is None or was.trained is not now.trained:
-            known |= {"decoder": []}
+        if was is None or now is None or was.scheme is not now.scheme:
+            known |= {"docid": [], "trie": []}
+        frozen = dict(_frozen_of(was))
+        known |= {part: [] for part, model in _frozen_of(now) if frozen.get(part) is not model}
     files: Files = {}
 
     def write(part: str, first_row: int, n_rows: int) -> ArrayFile:
@@ -77,11 +87,13 @@ def write_files(folder: Path, after: Generation, before: Committed | None, writt
     if after.docid is not None and after.n_rows:
         n_base = after.docid.base.n_leaves
         trie = known.get("trie", [])
-        files["codebooks"] = known.get("codebooks") or [write("codebooks", 0, 0)]
-        if after.docid.trained is not None:
-            files["decoder"] = known.get("decoder") or [write("decoder", 0, 0)]
+        files |= {part: known.get(part) or [write(part, 0, 0)] for part in after.docid.frozen}
         files["trie"] = trie if trie and trie[0].rows == n_base else [write("trie", 0, n_base)]
     return files
+
+
+def _frozen_of(docid: IndexedDocids | None) -> Iterable[tuple[str, object]]:
+    return () if docid is None else docid.frozen.items()
 
 
 def read_generation(bundle: Bundle, store: DocumentStore, known: Committed | None = None) -> Committed:
@@ -141,7 +153,7 @@ def _missing(state: State, known: Committed | None) -> Files:
     wanted: Files = {}
     for part, files in state.files.items():
         n_here = n_known
-        if part == "docid" and state.files.get("codebooks") != old.get("codebooks"):
+        if part == "docid" and any(state.files.get(each) != old.get(each) for each in _SCHEMES):
             n_here = 0
         ends = np.cumsum([file.rows for file in files])
         is_wanted = ends > n_here if part in BY_ROWS else [file not in old.get(part, []) for file in files]
@@ -171,13 +183,13 @@ def _caught_up(
         bm25, skipped = bm25.joined(reader(file), skipped), 0
     docid = _docid(reader, state, wanted, start)
     if docid is None and n_rows:
-        raise ValueError("there are no codebooks")
+        raise ValueError("nothing says what the docids mean")
     new_keys = np.concatenate(keys)
     n_docids = 0 if docid is None else len(docid.codes)
     if not len(bm25.postings.lengths) == start.n_rows + len(new_keys) == n_docids == n_rows:
         raise ValueError("the parts have different numbers of rows")
-    if docid is not None and docid.quantizer.codebooks.shape[2] != dense.vectors.shape[1]:
-        raise ValueError("the codebooks have another dimension than the vectors")
+    if docid is not None and docid.scheme.dimension not in (None, dense.vectors.shape[1]):
+        raise ValueError("the docid scheme has another dimension than the vectors")
     ends = (start.next_key - 1, *new_keys.tolist(), state.next_key)
     if any(key >= following for key, following in pairwise(ends)):
         raise ValueError("the keys of the documents are not in order")
@@ -204,19 +216,10 @@ def _caught_up(
     )
 
 
-def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> DocidRetriever | None:
-    docid = start.docid
-    for file in wanted.get("codebooks", []):
-        codebooks = reader(file)["codebooks"]
-        if codebooks.dtype != np.float32 or codebooks.ndim != 3 or not np.isfinite(codebooks).all():
-            raise ValueError("the codebooks are none")
-        if 0 in codebooks.shape or codebooks.shape[1] > 65536:
-            raise ValueError("the codebooks are none")
-        docid = DocidRetriever(ResidualQuantizer(codebooks))
+def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> IndexedDocids | None:
+    docid = _frozen(reader, state, wanted, start.docid)
     if docid is None:
         return None
-    for file in wanted.get("decoder", []):
-        docid = docid.with_decoder(_decoder(reader(file)))
     skipped = _skipped(state.files["docid"], wanted["docid"], len(docid.codes))
     for file in wanted["docid"]:
         arrays = reader(file)
@@ -225,6 +228,32 @@ def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> D
     for file in wanted.get("trie", []):
         docid = docid.with_base(reader(file))
     return docid
+
+
+def _frozen(reader: _Reader, state: State, wanted: Files, known: IndexedDocids | None) -> IndexedDocids | None:
+    """The known docid retriever, or one without rows where its frozen parts are new."""
+    for file in wanted.get("scheme", []):
+        lazy = LazyBackbone(lambda: _backbone(reader.bundle, state))
+        name = checked_name(state.scheme)
+        return BackboneDocids(name, load_scheme(name, reader(file), lazy), lazy)
+    for file in wanted.get("codebooks", []):
+        known = DocidRetriever(ResidualQuantizer.from_arrays(reader(file)))
+    for file in wanted.get("decoder", []):
+        if not isinstance(known, DocidRetriever):
+            raise ValueError("there is a decoder without codebooks")
+        known = known.with_decoder(_decoder(reader(file)))
+    return known
+
+
+def _backbone(bundle: Bundle, state: State) -> LanguageModelBackbone:
+    """Loads the backbone that a bundle holds.
+
+    Raises:
+        ModelError: Its files are not those that were saved, or not those of a backbone.
+    """
+    for name in changed_files(bundle.backbone, state.backbone_files):
+        raise ModelError(f"{bundle.backbone / name} is damaged: it is not the file that was saved")
+    return load_backbone(bundle.backbone)
 
 
 def _decoder(arrays: Arrays) -> CodeDecoder:

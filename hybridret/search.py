@@ -13,7 +13,7 @@ from hybridret.errors import InputError, RetrievalError
 from hybridret.generation import Candidates, Generation
 from hybridret.guard import GUIDING, SCORING, SEARCHING, Asked, Budget, ask
 from hybridret.ranking import diversify
-from hybridret.types import RETRIEVERS, Detail, Hit, IntArray, Queries, Run, ScoreArray
+from hybridret.types import RETRIEVERS, Detail, Hit, IntArray, Queries, Run, ScoreArray, Scores
 
 
 def check_search(
@@ -81,15 +81,17 @@ def search_rows(generation: Generation, queries: Queries, search: Search) -> lis
     """
     failed = dict(search.failed)
     names = [name for name in search.names if name not in failed]
-    depth = search.k if len(search.names) == 1 and not search.diversity else max(search.k, generation.config.depth)
-    searched = _searched(generation, queries, search, names, depth)
+    depths = generation.depths(names, search.k)
+    if len(search.names) == 1 and not search.diversity:
+        depths = dict.fromkeys(names, search.k)
+    searched = _searched(generation, queries, search, depths)
     alone = searched.failures and len(queries.texts) > 1 and search.budget.left(1.0) is None
     if not alone:
         failed |= searched.failures
         runs = searched.results
         names = _left(list(runs), failed)
         pools = generation.pools(runs, pooled_names(generation, names, search.weigh(names)))
-        scored = _scored(generation, queries, search, names, pools)
+        scored = _scored(generation, queries, search, {name: runs[name] for name in names}, pools)
         alone = scored.failures and len(queries.texts) > 1 and search.budget.left(1.0) is None
     if alone:
         return [
@@ -118,21 +120,20 @@ def pooled_names(generation: Generation, names: Sequence[str], weights: ScoreArr
     return [name for name, weight in zip(names, weights, strict=True) if weight > 0]
 
 
-def _searched(
-    generation: Generation, queries: Queries, search: Search, names: Sequence[str], depth: int
-) -> Asked[list[Run]]:
+def _searched(generation: Generation, queries: Queries, search: Search, depths: Mapping[str, int]) -> Asked[list[Run]]:
     dense: Future[list[Run]] = Future()
 
     def of(name: str) -> Callable[[], list[Run]]:
         def answer() -> list[Run]:
-            guides = _guides(dense, search.budget) if name == "docid" and "dense" in names else None
-            return _sound(generation, queries, generation.runs(queries, depth, search.allowed, [name], guides)[name])
+            guides = _guides(dense, search.budget) if name == "docid" and "dense" in depths else None
+            runs = generation.runs(queries, {name: depths[name]}, search.allowed, guides)[name]
+            return _sound(generation, queries, runs)
 
         return (lambda: _kept(dense, answer)) if name == "dense" else answer
 
-    first = sorted(names, key=RETRIEVERS.index)
+    first = sorted(depths, key=RETRIEVERS.index)
     asked = ask({name: of(name) for name in first}, search.budget.left(SEARCHING))
-    return asked._replace(results={name: asked.results[name] for name in names if name in asked.results})
+    return asked._replace(results={name: asked.results[name] for name in depths if name in asked.results})
 
 
 def _kept(shared: Future[list[Run]], answer: Callable[[], list[Run]]) -> list[Run]:
@@ -155,12 +156,12 @@ def _guides(dense: Future[list[Run]], budget: Budget) -> list[Run] | None:
 
 
 def _scored(
-    generation: Generation, queries: Queries, search: Search, names: Sequence[str], pools: list[IntArray]
-) -> Asked[list[ScoreArray]]:
-    def of(name: str) -> Callable[[], list[ScoreArray]]:
-        return lambda: _finite(generation.scores(name, queries, pools), pools)
+    generation: Generation, queries: Queries, search: Search, runs: Mapping[str, list[Run]], pools: list[IntArray]
+) -> Asked[list[Scores]]:
+    def of(name: str) -> Callable[[], list[Scores]]:
+        return lambda: _finite(generation.scores(name, queries, pools, runs), pools)
 
-    return ask({name: of(name) for name in names}, search.budget.left(SCORING))
+    return ask({name: of(name) for name in runs}, search.budget.left(SCORING))
 
 
 def _left(names: list[str], failed: Mapping[str, str]) -> list[str]:
@@ -187,14 +188,14 @@ def _sound(generation: Generation, queries: Queries, runs: list[Run]) -> list[Ru
     return runs
 
 
-def _finite(scores: list[ScoreArray], pools: list[IntArray]) -> list[ScoreArray]:
+def _finite(scores: list[Scores], pools: list[IntArray]) -> list[Scores]:
     """Scores as they came.
 
     Raises:
         ValueError: They are not of these rows, or no numbers.
     """
-    fits = [len(each) for each in scores] == [len(pool) for pool in pools]
-    if not fits or not all(np.isfinite(each).all() for each in scores):
+    fits = [len(each.values) for each in scores] == [len(pool) for pool in pools]
+    if not fits or not all(np.isfinite(each.values).all() for each in scores):
         raise ValueError("it gave scores that are no numbers")
     return scores
 
@@ -229,5 +230,7 @@ def _hits(
 
 
 def _details(names: Sequence[str], candidates: Candidates, place: int) -> dict[str, Detail]:
-    scores, ranks = candidates.scores[:, place].tolist(), candidates.ranks[:, place].tolist()
-    return {name: Detail(rank or None, score) for name, rank, score in zip(names, ranks, scores, strict=True)}
+    columns = (each[:, place].tolist() for each in (candidates.ranks, candidates.scores, candidates.is_floor))
+    return {
+        name: Detail(rank or None, score, is_floor) for name, rank, score, is_floor in zip(names, *columns, strict=True)
+    }

@@ -58,10 +58,13 @@ class Detail(NamedTuple):
     Attributes:
         rank: 1-based place among the retriever's own candidates, None where it did not return the document itself.
         score: The retriever's own score: cosine (dense), BM25 (bm25), log-probability (docid).
+        is_floor: Whether the document was not scored, which costs too much of many, and has the lowest score that the
+            retriever gave one that it returned.
     """
 
     rank: int | None
     score: float
+    is_floor: bool = False
 
 
 class Hit(NamedTuple):
@@ -102,6 +105,23 @@ class Run(NamedTuple):
 
     rows: IntArray
     scores: ScoreArray
+
+
+class Scores(NamedTuple):
+    """One retriever's scores of one query's candidates.
+
+    Attributes:
+        values: *Shape:* (n_candidates,), float64.
+        is_floor: *Shape:* (n_candidates,), bool, those that were not scored; see ``Detail``.
+    """
+
+    values: ScoreArray
+    is_floor: BoolArray
+
+    @classmethod
+    def true(cls, values: ScoreArray) -> Scores:
+        """Scores of candidates that were all scored. *Shape:* (n_candidates,), float64."""
+        return cls(values, np.zeros(len(values), dtype=np.bool_))
 
 
 class Encoder(Protocol):

@@ -126,6 +126,86 @@ def tiny_encoder(tiny_model: Path) -> TransformerEncoder:
     return encoder
 
 
+_LETTERS = ["<pad>", "</s>", "<unk>", "<s>", *string.ascii_lowercase, *string.digits, " ", ",", ">"]
+_NARROW = 16
+
+
+def _letter_tokenizer(*, ends: bool) -> Any:
+    """Letters as tokens; texts end with the end token where ``ends``, as those of T5 do."""
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordLevel({piece: at for at, piece in enumerate(_LETTERS)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    if ends:
+        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", bos_token="<s>"
+    )
+
+
+def _language_model(shape: str, seed: int = 0) -> Any:
+    """A random model, its weights large enough for its log-probabilities to differ."""
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    size, ids = len(_LETTERS), {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3}
+    if shape.startswith("t5"):
+        config = transformers.T5Config(
+            vocab_size=size, d_model=_NARROW, d_kv=8, d_ff=32, num_layers=2, num_heads=2, dropout_rate=0.0,
+            tie_word_embeddings=shape == "t5", initializer_factor=0.7, decoder_start_token_id=0, **ids,
+        )  # fmt: skip
+        return transformers.T5ForConditionalGeneration(config).eval()
+    if shape == "bart":
+        config = transformers.BartConfig(
+            vocab_size=size, d_model=_NARROW, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+            decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64,
+            dropout=0.0, init_std=0.3, decoder_start_token_id=1, forced_eos_token_id=None, **ids,
+        )  # fmt: skip
+        model = transformers.BartForConditionalGeneration(config).eval()
+        model.final_logits_bias += torch.randn(model.final_logits_bias.shape)
+        return model
+    if shape == "llama":
+        config = transformers.LlamaConfig(
+            vocab_size=size, hidden_size=_NARROW, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=1, max_position_embeddings=64, initializer_range=0.3, tie_word_embeddings=False, **ids,
+        )  # fmt: skip
+        return transformers.LlamaForCausalLM(config).eval()
+    config = transformers.GPT2Config(
+        vocab_size=size, n_embd=_NARROW, n_layer=2, n_head=2, n_positions=64, initializer_range=0.3, resid_pdrop=0.0,
+        embd_pdrop=0.0, attn_pdrop=0.0, **ids,
+    )  # fmt: skip
+    return transformers.GPT2LMHeadModel(config).eval()
+
+
+@pytest.fixture(scope="session")
+def make_language_model() -> Callable[..., Any]:
+    """Makes a tiny random language model of a shape (t5, t5-unscaled, bart, llama, gpt2), and its tokenizer."""
+
+    def make(shape: str, seed: int = 0) -> Any:
+        return _language_model(shape, seed), _letter_tokenizer(ends=shape not in ("llama", "gpt2"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def language_model_folder(
+    make_language_model: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Saves such a model as transformers loads it, and gives its folder."""
+
+    def make(shape: str) -> Path:
+        folder = tmp_path_factory.mktemp(shape)
+        for part in make_language_model(shape):
+            part.save_pretrained(folder)
+        return folder
+
+    return make
+
+
 @pytest.fixture
 def embeddings() -> StubEmbeddings:
     """Foreign embeddings that note what they are asked."""

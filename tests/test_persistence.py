@@ -33,7 +33,7 @@ WORDS = ["pump", "valve", "water", "steam", "boiler", "the"]
 def rare_refits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Codebooks are fitted anew at fourfold growth and where a test says so; the trie is sorted anew soon."""
     monkeypatch.setattr("hybridret.generation._MANY_PER_CODE", 0)
-    monkeypatch.setattr("hybridret.generative.retriever._DELTA_ROWS", 3)
+    monkeypatch.setattr("hybridret.generative.indexed._DELTA_ROWS", 3)
 
 
 def unit_vectors(n: int, seed: int) -> FloatArray:
@@ -95,8 +95,8 @@ class Disk:
         first = self.generation.next_key
         texts = [" ".join(rng.choice(WORDS, size=rng.integers(0, 5))) for _ in range(n)]
         ids = [f"{rng.integers(1000)}-{key}" for key in range(first, first + n)]
-        after = self.generation.appended(ids, texts, unit_vectors(n, self.seed))
-        self.commit(after, added=[Document(doc_id, text, {}) for doc_id, text in zip(ids, texts, strict=True)])
+        documents = [Document(doc_id, text, {}) for doc_id, text in zip(ids, texts, strict=True)]
+        self.commit(self.generation.appended(documents, unit_vectors(n, self.seed)), added=documents)
 
     def delete(self, n: int) -> None:
         self.seed += 1
@@ -125,7 +125,7 @@ def disk(tmp_path: Path) -> Disk:
 
 def answers(generation: Generation) -> dict[str, list[tuple[list[str], list[float]]]]:
     """All documents by each retriever, by id, best first."""
-    runs = generation.runs(QUERIES, 1000, generation.living, RETRIEVERS)
+    runs = generation.runs(QUERIES, dict.fromkeys(RETRIEVERS, 1000), generation.living)
     return {
         name: [([generation.ids[row] for row in run.rows], run.scores.tolist()) for run in found]
         for name, found in runs.items()
@@ -245,11 +245,7 @@ def test_compaction_gives_the_bits_of_a_fresh_build(disk: Disk) -> None:
         disk.delete(1)
     disk.compact()
     documents = [document for _, document in disk.store.documents()]
-    built = Generation.empty(disk.generation.config).appended(
-        [document.doc_id for document in documents],
-        [document.text for document in documents],
-        disk.generation.dense.vectors,
-    )
+    built = Generation.empty(disk.generation.config).appended(documents, disk.generation.dense.vectors)
     for reader in (disk.committed, disk.read()):
         assert reader.generation.alive.all()
         assert answers(reader.generation)["bm25"] == answers(built)["bm25"]

@@ -14,7 +14,7 @@ from hybridret.check import check_bundle
 from hybridret.config import Config
 from hybridret.dense import TransformerEncoder
 from hybridret.docids import ResidualQuantizer
-from hybridret.errors import BundleError, ModelError
+from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.fusion import EVIDENCE, PRIOR, Ranker
 from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.hybrid import HybridIndex
@@ -161,6 +161,16 @@ def test_tables_that_cannot_be_are_refused(tables: Any, scales: Any) -> None:
 def test_a_decoder_of_other_codebooks_is_refused(trained: DocidRetriever) -> None:
     with pytest.raises(ValueError, match="does not fit the codebooks"):
         trained.with_decoder(CodeDecoder(np.zeros((LEVELS, CODES + 1, 32), dtype=np.float32)))
+
+
+def test_codebooks_of_another_encoder_are_refused(
+    documents: list[Document], tiny_encoder: TransformerEncoder, tmp_path: Path
+) -> None:
+    codebooks = np.ones((LEVELS, CODES, 5), dtype=np.float32)
+    other = DocidRetriever(ResidualQuantizer(codebooks), trained=CodeDecoder(codebooks))
+    with pytest.raises(InputError, match="fitted to 5 dimensions: another embedding model"):
+        HybridIndex.build(documents, tiny_encoder, path=tmp_path / "b", docid=other)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_queries_go_through_a_model_of_their_own(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from finetune.continual.config import ContinualConfig
 from finetune.continual.rows import Material, replayed
 from finetune.generative.config import DocidConfig
-from finetune.generative.train import SLACK, TrainedDocids, planned_steps, table_rate
+from finetune.generative.running import SLACK, planned_steps
+from finetune.generative.train import TrainedDocids, table_rate
 from hybridret.errors import InputError
 from hybridret.types import CodeArray, FloatArray, Progress
 

@@ -13,8 +13,9 @@ from finetune.continual.losses import distillation, ewc
 from finetune.continual.memory import Memory, effective_weights
 from finetune.continual.priors import log_priors
 from finetune.generative.model import DocidModel
+from finetune.generative.planned_trainer import Mistakes
 from finetune.generative.train import Trainers
-from finetune.generative.trainer import DocidTrainer, Mistakes
+from finetune.generative.trainer import DocidTrainer
 from hybridret.types import IntArray
 
 
@@ -67,12 +68,12 @@ class ContinualTrainers(Trainers):
         super().__init__(*args)
         self.memory, self.continual = memory, continual
 
-    def make(
-        self, model: DocidModel, plan: IntArray, folder: Path, save: bool, mistakes: Mistakes | None = None
+    def trainer(
+        self, module: DocidModel, plan: IntArray, folder: Path, save: bool, mistakes: Mistakes | None = None
     ) -> DocidTrainer:
         """A trainer that takes the steps of a plan."""
         return ContinualTrainer(
-            model,
+            module,
             self.arguments(plan, folder, save),
             self.config,
             self.rows,

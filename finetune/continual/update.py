@@ -73,8 +73,8 @@ class Update:
         self.work, self.start, self.progress = work, start, progress
         self.generation, self.store = changes.generation, changes.store
         self.documents = [document for _, document in self.store.documents()]
-        assert self.generation.docid is not None
-        self.docid: DocidRetriever = self.generation.docid
+        assert isinstance(self.generation.docid, DocidRetriever)
+        self.docid = self.generation.docid
 
     def run(self, key: str) -> dict[str, Any]:
         """Trains, decides and ships; gives the row of the bundle's updates, which holds the key of the run."""
@@ -308,6 +308,11 @@ def continue_training(
     index = HybridIndex(changes, changes.bundled_encoder)
     if not len(index):
         raise InputError(f"{bundle} holds no documents; index or finetune the new ones")
+    if not isinstance(changes.generation.docid, DocidRetriever):
+        raise InputError(
+            f"the docids of {bundle} are written by a language model, which cannot go on learning yet; add documents "
+            "with `hybridret add`, or finetune anew"
+        )
     key = fingerprint([[each._asdict() for each in documents], [each._asdict() for each in questions], asdict(recipe)])
     done = next((each for each in changes.state.updates if resume and each["key"] == key), None)
     if done is None:

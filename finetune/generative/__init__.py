@@ -1,1 +1,1 @@
-"""Training the docid retriever: its code tables and the query encoder, against frozen codebooks and vectors."""
+"""Training the docid retriever: code tables and the query encoder, or a language model that writes docids."""

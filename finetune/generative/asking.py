@@ -13,7 +13,7 @@ from hybridret.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from finetune.generative.model import DocidModel
-    from finetune.generative.trainer import Mistakes
+    from finetune.generative.planned_trainer import Mistakes
 
 _MISTAKES, _ASKED, _BATCH = 8, 4000, 64
 
@@ -49,7 +49,8 @@ def own_mistakes(model: DocidModel, rows: Sequence[Row], prompt: str, config: Do
     """
     import torch
 
-    from finetune.generative.trainer import Mistakes, docid_log_probs
+    from finetune.generative.planned_trainer import Mistakes
+    from finetune.generative.trainer import docid_log_probs
 
     generator = np.random.default_rng(seed)
     picked = np.sort(generator.permutation(len(rows))[:_ASKED]).tolist()

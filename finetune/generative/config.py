@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hybridret.docids import SchemeName
 from hybridret.errors import InputError
 
 ORDERS = ("shuffled", "important", "easy")
@@ -12,14 +13,21 @@ ORDERS = ("shuffled", "important", "easy")
 
 @dataclass(frozen=True)
 class DocidConfig:
-    """How the docid retriever is trained, once dense is: its code tables, and the encoder of queries.
+    """How the docid retriever is trained, once dense is: its code tables, and the encoder of queries; or a backbone.
 
     Attributes:
         share: Share of the training time that it gets, the rest being dense's; null: half where most questions are
-            labelled, else none; 0: it stays untrained.
+            labelled or there is a backbone, else none; 0: it stays untrained.
         max_steps: Steps to train; 0: as many as fit into the time given.
-        levels: Codes of a docid.
-        codes: Codes of a level at most.
+        backbone: Folder or hub id of a language model that learns to write docids, such as google-t5/t5-small, BART or
+            any decoder-only model; empty: the built-in code decoder, which scores codes by the query's vector.
+        scheme: What a backbone's docids are: rq, hierarchical, atomic, keyword or path; the code decoder's are rq.
+        path_fields: Metadata fields whose values make docids of the scheme path.
+        lora_rank: Rank of the low-rank adapters by which a backbone learns, merged into what is shipped; 0: all of its
+            weights learn.
+        backbone_rate: Peak of a backbone's learning rate.
+        levels: Codes of a docid at most; null: 24, and for a backbone 8 (rq) or as many as it takes (hierarchical).
+        codes: Codes of a level at most; null: 256, for hierarchical 10.
         batch_size: Texts of a step.
         max_tokens: Tokens after which texts are cut in training.
         sentences: Share of a step's texts that are sentences of documents, whose docids are to be memorised; the others
@@ -54,8 +62,13 @@ class DocidConfig:
 
     share: float | None = None
     max_steps: int = 0
-    levels: int = 24
-    codes: int = 256
+    backbone: str = ""
+    scheme: SchemeName = "rq"
+    path_fields: tuple[str, ...] = ("title",)
+    lora_rank: int = 0
+    backbone_rate: float = 5e-4
+    levels: int | None = None
+    codes: int | None = None
     batch_size: int = 64
     max_tokens: int = 64
     sentences: float = 0.25
@@ -80,8 +93,18 @@ class DocidConfig:
     precision: str = "auto"
     report_to: str = "none"
 
+    @property
+    def rq_sizes(self) -> tuple[int, int]:
+        """Levels and codes of residual quantisation."""
+        return self.levels or (8 if self.backbone else 24), self.codes or 256
+
     def __post_init__(self) -> None:
         self._check_numbers()
+        if not self.backbone and (self.scheme != "rq" or self.lora_rank):
+            name = "lora_rank" if self.lora_rank else "scheme"
+            raise InputError(f"docid.{name} needs a docid.backbone: the code decoder has neither adapters nor schemes")
+        if self.backbone and self.order == "easy":
+            raise InputError("docid.order easy asks what the model answers before it is trained: a backbone nothing")
         if self.precision not in ("auto", "bf16", "fp32"):
             raise InputError(f"docid.precision must be one of auto, bf16, fp32, not {self.precision!r}")
         if self.order not in ORDERS:
@@ -94,14 +117,19 @@ class DocidConfig:
             (("levels", "codes", "max_tokens"), lambda value: value >= 1, "a whole number from 1 up"),
             (("batch_size", "candidates"), lambda value: value >= 2, "a whole number from 2 up"),
             (
-                ("learning_rate", "table_learning_rate", "temperature", "preference_rate", "preference_beta"),
+                ("learning_rate", "table_learning_rate", "backbone_rate", "temperature"),
+                lambda value: value > 0,
+                "a number above 0",
+            ),
+            (
+                ("preference_rate", "preference_beta"),
                 lambda value: value > 0,
                 "a number above 0",
             ),
             (("share", "sentences", "preference"), lambda value: 0 <= value < 1, "a share from 0 up and below 1"),
             (("long_tail", "dynamic"), lambda value: 0 <= value < float("inf"), "a number from 0 up"),
             (("stop_at",), lambda value: 0 < value <= 1, "a rate above 0 and at most 1"),
-            (("max_steps",), lambda value: value >= 0, "a whole number from 0 up"),
+            (("max_steps", "lora_rank"), lambda value: value >= 0, "a whole number from 0 up"),
         )
         for names, fits, wanted in checks:
             for name in names:

@@ -37,7 +37,7 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
     """
     config, seed = run.recipe.docid, run.recipe.seed
     vectors = run.shipped.encode_documents([document.text for document in run.texts], run.progress)
-    quantizer = ResidualQuantizer.fit(vectors, config.levels, config.codes, seed, run.progress)
+    quantizer = ResidualQuantizer.fit(vectors, *config.rq_sizes, seed, run.progress)
     queries, exam = run.shipped_copy(), held_out_exam(run.texts, run.split.held_out)
     prompt = queries.encoder.prompts.query
     trained = train_docids(

@@ -1,56 +1,24 @@
-"""The trainer of docids: transformers' own, whose steps look their texts up."""
+"""The trainer of the code decoder's tables and of the query encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
-from safetensors.torch import load_model, save_model
 from torch import Tensor
-from torch.utils.data import SequentialSampler
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import TrainerCallback, TrainingArguments
 
-from finetune.errors import TrainingError
 from finetune.generative.config import DocidConfig
-from finetune.generative.curriculum import redrawn
 from finetune.generative.losses import code_loss, listwise, rpo
-from finetune.generative.memorisation import Memorisation
 from finetune.generative.model import DocidModel
+from finetune.generative.planned_trainer import Mistakes, PlannedTrainer
 from finetune.generative.rows import Row
 from hybridret.types import FloatArray, IntArray
 
-_WEIGHTS, _PLAN, _MEMORISATION = "weights.safetensors", "plan.npy", "memorisation.npz"
-_POINTS = 10
 
-
-class Mistakes(NamedTuple):
-    """What preference training learns from: pairs of a right and a better-ranked wrong document.
-
-    Attributes:
-        row: *Shape:* (n_pairs,), int64, the question of each.
-        right: *Shape:* (n_pairs,), int64.
-        wrong: *Shape:* (n_pairs,), int64.
-        reference: *Shape:* (n_pairs, 2), float32, log-probabilities of both before.
-    """
-
-    row: IntArray
-    right: IntArray
-    wrong: IntArray
-    reference: FloatArray
-
-
-class DocidTrainer(Trainer):
+class DocidTrainer(PlannedTrainer):
     """Trains a ``DocidModel`` on rows, or where there are mistakes on these.
 
     Args:
@@ -77,23 +45,9 @@ class DocidTrainer(Trainer):
         mistakes: Mistakes | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        self.config, self.rows, self.prompt, self.mistakes = config, rows, prompt, mistakes
-        self.plan = plan
-        self.memorisation: Memorisation | None = None
+        self.prompt = prompt
         self.vectors = torch.from_numpy(vectors).to(model.tables.device)
-        super().__init__(
-            model,
-            args,
-            train_dataset=Dataset.from_dict({"place": range(plan.size)}),
-            data_collator=lambda features: {"place": torch.tensor([each["place"] for each in features])},
-            callbacks=list(callbacks),
-        )
-        self.remove_callback(PrinterCallback)
-
-    def follow(self, memorisation: Memorisation) -> None:
-        """Has each step's texts counted, and the plan paced by what is known of their documents."""
-        self.memorisation = memorisation
-        self.add_callback(Pacing(self, memorisation, self.config))
+        super().__init__(model, args, config, rows, plan, mistakes, callbacks)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """AdamW with rates of their own for the encoder and for the tables, which nothing pulls towards 0."""
@@ -107,20 +61,6 @@ class DocidTrainer(Trainer):
             ]
             self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         return self.optimizer
-
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
-        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
-
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Looks the texts up and computes the loss of a step."""
-        picked = self.plan.ravel()[inputs["place"].cpu().numpy()]
-        loss = self._joint(model, picked) if self.mistakes is None else self._preference(model, picked, self.mistakes)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss at step {self.state.global_step + 1} of docid training is {loss.item()}, not a number to "
-                "train on; lower docid.learning_rate and docid.table_learning_rate; earlier stages are kept"
-            )
-        return loss
 
     def encoded(self, model: Any, texts: list[str]) -> Tensor:
         """Encodes texts, cut as the configuration says. *Shape:* (n_texts, dimension)."""
@@ -138,8 +78,7 @@ class DocidTrainer(Trainer):
     def _joint(self, model: Any, picked: IntArray) -> Tensor:
         rows, config = [self.rows[at] for at in picked.tolist()], self.config
         queries = self.encoded(model, [row.text for row in rows])
-        generator = np.random.default_rng([self.args.seed, self.state.global_step])
-        right = np.array([generator.choice(row.documents) for row in rows])
+        right, generator = self.drawn(rows)
         candidates = _candidates(rows, len(self.vectors), config.candidates, generator)
         targets, out = _targets(rows, right, candidates)
         with torch.autocast(queries.device.type, enabled=False):
@@ -193,49 +132,6 @@ class DocidTrainer(Trainer):
                 wanted = torch.zeros(len(own), dtype=torch.int64, device=own.device)
                 loss = loss + self.config.contrastive_weight * listwise(own, wanted, torch.zeros_like(own).bool())
         return loss
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        model: Any = self.model
-        save_model(model, str(folder / _WEIGHTS))
-        if self.memorisation is not None:
-            np.save(folder / _PLAN, self.plan)
-            self.memorisation.save(folder / _MEMORISATION)
-
-    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
-        if self.memorisation is not None:
-            self.plan = np.load(Path(checkpoint) / _PLAN)
-            self.memorisation.load(Path(checkpoint) / _MEMORISATION)
-        load_model(self.model, str(Path(checkpoint) / _WEIGHTS), device=str(self.args.device))  # type: ignore[arg-type]
-
-
-class Pacing(TrainerCallback):
-    """Marks each tenth of the steps how much is memorised, and by it draws the texts to come or ends training.
-
-    Args:
-        trainer: Its plan is drawn anew.
-        memorisation: What it counted.
-        config: Whether to draw anew, and when to end.
-    """
-
-    def __init__(self, trainer: DocidTrainer, memorisation: Memorisation, config: DocidConfig) -> None:
-        self._trainer, self._memorisation, self._config = trainer, memorisation, config
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Marks a point, where one is due."""
-        step, config, memorisation = state.global_step, self._config, self._memorisation
-        if step % max(1, state.max_steps // _POINTS) and step < state.max_steps:
-            return
-        memorisation.mark(step)
-        answered, memorised = memorisation.means()
-        self._trainer.log({"answered": answered, "memorised": memorised})
-        if config.dynamic:
-            rest, rates = self._trainer.plan[step:], memorisation.of_rows()
-            drawn = redrawn(rest, memorisation.n_questions, rates, config.dynamic, args.seed + step)
-            self._trainer.plan = np.concatenate([self._trainer.plan[:step], drawn])
-        if config.stop_at is not None and memorisation.lowest() >= config.stop_at:
-            control.should_training_stop = True
 
 
 def docid_log_probs(model: DocidModel, queries: Tensor, documents: Tensor) -> Tensor:

@@ -82,14 +82,11 @@ class Pool:
         """An untrained docid retriever over the documents."""
         from hybridret.config import Config
         from hybridret.generation import Generation
+        from hybridret.generative import DocidRetriever
 
         empty = Generation.empty(Config(language=self.language))
-        grown = empty.appended(
-            [document.doc_id for document in self.documents],
-            [document.text for document in self.documents],
-            self.document_vectors,
-        )
-        assert grown.docid is not None
+        grown = empty.appended(self.documents, self.document_vectors)
+        assert isinstance(grown.docid, DocidRetriever)
         return grown.docid
 
     @cached_property

@@ -4,7 +4,7 @@ from hybridret.docids.atomic import AtomicIds
 from hybridret.docids.hierarchical import HierarchicalKMeans
 from hybridret.docids.keyword import KeywordIds
 from hybridret.docids.path import PathIds
-from hybridret.docids.registry import SchemeName, fit_scheme, load_scheme
+from hybridret.docids.registry import SchemeName, checked_name, fit_scheme, load_scheme
 from hybridret.docids.rq import NO_SUFFIX, ResidualQuantizer, assign_suffixes
 from hybridret.docids.scheme import FILL, DocidScheme, stacked
 from hybridret.docids.usage import Usage, usage
@@ -21,6 +21,7 @@ __all__ = [
     "SchemeName",
     "Usage",
     "assign_suffixes",
+    "checked_name",
     "fit_scheme",
     "load_scheme",
     "stacked",

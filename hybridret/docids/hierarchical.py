@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from hybridret.docids.rq import nearest
-from hybridret.docids.scheme import FILL
+from hybridret.docids.scheme import FILL, check_dimension
 from hybridret.types import Arrays, Document, FloatArray, IntArray, Progress
 
 N_CODES, N_LEVELS = 10, 12
@@ -74,6 +74,11 @@ class HierarchicalKMeans:
                 progress("docid clusters", depth + 1, n_levels)
         return cls(np.concatenate(centroids), np.array(first_child), np.array(n_children))
 
+    @property
+    def dimension(self) -> int:
+        """Of the vectors that it was fitted to."""
+        return int(self.centroids.shape[1])
+
     @cached_property
     def level_sizes(self) -> tuple[int, ...]:
         """The most children that a node of each level has."""
@@ -83,17 +88,20 @@ class HierarchicalKMeans:
             level = slice(level.stop, level.stop + int(self.n_children[level].sum()))
         return tuple(sizes) or (1,)
 
-    def encode(self, vectors: FloatArray, documents: Sequence[Document] = (), n_before: int = 0) -> IntArray:
+    def encode(self, vectors: FloatArray, documents: Sequence[Document] = ()) -> IntArray:
         """Walks vectors down the tree, each time to the nearest child.
 
         Args:
             vectors: *Shape:* (n, dimension), float32.
             documents: Not looked at; see ``DocidScheme``.
-            n_before: Not looked at.
 
         Returns:
             *Shape:* (n, n_levels), int64, filled up with ``FILL``.
+
+        Raises:
+            InputError: The vectors have another dimension than the centroids.
         """
+        check_dimension(vectors, self.dimension)
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         codes = np.full((len(vectors), len(self.level_sizes)), FILL, dtype=np.int64)
         nodes = np.zeros(len(vectors), dtype=np.int64)
@@ -112,6 +120,29 @@ class HierarchicalKMeans:
     def arrays(self) -> Arrays:
         """What makes the tree again."""
         return {"centroids": self.centroids, "first_child": self.first_child, "n_children": self.n_children}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> HierarchicalKMeans:
+        """The tree that gave the arrays.
+
+        Raises:
+            ValueError: They are no tree whose nodes follow each other level by level.
+        """
+        centroids, first_child, n_children = (arrays[name] for name in ("centroids", "first_child", "n_children"))
+        if centroids.dtype != np.float32 or centroids.ndim != 2 or not np.isfinite(centroids).all():
+            raise ValueError("the centroids are none")
+        n_nodes = len(centroids)
+        if any(each.dtype != np.int64 or each.shape != (n_nodes,) for each in (first_child, n_children)):
+            raise ValueError("the nodes of the tree have not one first child and one number of children each")
+        before = 1 + np.cumsum(n_children) - n_children
+        in_range = not n_nodes or ((n_children >= 0) & (n_children <= n_nodes)).all()
+        if not in_range or 1 + n_children.sum() != n_nodes:
+            raise ValueError("the tree has another number of nodes than its nodes have children")
+        has_children = n_children > 0
+        places = np.arange(n_nodes)
+        if (first_child[has_children] != before[has_children]).any() or (before <= places)[has_children].any():
+            raise ValueError("the children of the tree do not follow each other")
+        return cls(centroids, first_child, n_children)
 
 
 def _clusters(vectors: FloatArray, n_codes: int, seed: int) -> FloatArray:

@@ -42,6 +42,7 @@ class KeywordIds:
     """
 
     level_sizes = None
+    dimension = None
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class KeywordIds:
                 chosen[phrase] = own
         return list(chosen)
 
-    def encode(self, vectors: FloatArray, documents: Sequence[Document], n_before: int = 0) -> IntArray:
+    def encode(self, vectors: FloatArray, documents: Sequence[Document]) -> IntArray:
         """Names documents. *Shape:* (n, n_tokens), int64, filled up with ``FILL``; see ``DocidScheme``."""
         texts = [", ".join(self.phrases(document.text)) for document in documents]
         return tokenized(self._tokenizer, texts, self.max_tokens)
@@ -93,10 +94,20 @@ class KeywordIds:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, tokenizer: Tokenizer, llm: Llm | None = None) -> KeywordIds:
-        """The scheme that gave the arrays."""
+        """The scheme that gave the arrays.
+
+        Raises:
+            ValueError: They are of another kind.
+        """
         words = arrays["words"].tobytes().decode().split("\n") if len(arrays["words"]) else []
-        frequencies = dict(zip(words, arrays["frequencies"].tolist(), strict=True))
-        n_documents, n_phrases, max_tokens = arrays["settings"].tolist()
+        counts, settings = arrays["frequencies"], arrays["settings"]
+        kinds = [arrays["words"].dtype, counts.dtype, settings.dtype]
+        if kinds != [np.uint8, np.int64, np.int64] or settings.shape != (3,):
+            raise ValueError("the docid scheme counts no words")
+        n_documents, n_phrases, max_tokens = settings.tolist()
+        if min(n_documents, n_phrases, max_tokens) < 1 or not ((counts >= 1) & (counts <= n_documents)).all():
+            raise ValueError("the docid scheme has a count that cannot be")
+        frequencies = dict(zip(words, counts.tolist(), strict=True))
         return cls(tokenizer, frequencies, n_documents, llm, n_phrases, max_tokens)
 
     def _idf(self, word: str) -> float:

@@ -29,6 +29,7 @@ class PathIds:
     """
 
     level_sizes = None
+    dimension = None
 
     def __init__(self, tokenizer: Tokenizer, fields: Sequence[str] = ("title",), max_tokens: int = MAX_TOKENS) -> None:
         self.fields, self.max_tokens = tuple(fields), max_tokens
@@ -55,7 +56,7 @@ class PathIds:
         parts = [part for field in self.fields for part in _parts(document.metadata.get(field))]
         return " > ".join(parts) or " ".join(document.text.split()[:_WORDS_WITHOUT])
 
-    def encode(self, vectors: FloatArray, documents: Sequence[Document], n_before: int = 0) -> IntArray:
+    def encode(self, vectors: FloatArray, documents: Sequence[Document]) -> IntArray:
         """Names documents. *Shape:* (n, n_tokens), int64, filled up with ``FILL``; see ``DocidScheme``."""
         return tokenized(self._tokenizer, [self.text(document) for document in documents], self.max_tokens)
 
@@ -65,6 +66,18 @@ class PathIds:
             "fields": np.frombuffer("\n".join(self.fields).encode(), dtype=np.uint8),
             "max_tokens": np.array([self.max_tokens]),
         }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, tokenizer: Tokenizer) -> PathIds:
+        """The scheme that gave the arrays.
+
+        Raises:
+            ValueError: They are of another kind.
+        """
+        (max_tokens,) = arrays["max_tokens"].tolist()
+        if arrays["fields"].dtype != np.uint8 or not isinstance(max_tokens, int) or max_tokens < 1:
+            raise ValueError("the docid scheme names no fields or no length")
+        return cls(tokenizer, arrays["fields"].tobytes().decode().split("\n"), max_tokens)
 
 
 def _parts(value: Any) -> list[str]:

@@ -54,7 +54,7 @@ def fit_scheme(
     Raises:
         InputError: The name is unknown, there is no document, a vector is not finite, or the tokenizer is missing.
     """
-    _check_name(name)
+    checked_name(name)
     if len(vectors) != len(documents) or not len(documents):
         raise InputError(
             f"a docid scheme is fitted to documents and their vectors, not {len(documents)}, {len(vectors)}"
@@ -67,7 +67,7 @@ def fit_scheme(
         own = n_codes or hierarchical.N_CODES, n_levels or hierarchical.N_LEVELS
         return HierarchicalKMeans.fit(vectors, seed, *own, progress)
     if name == "atomic":
-        return AtomicIds(len(documents))
+        return AtomicIds(np.ascontiguousarray(vectors, dtype=np.float32))
     if name == "keyword":
         return KeywordIds.fit(documents, _given(tokenizer, name), llm)
     return PathIds.fit(documents, _given(tokenizer, name), fields)
@@ -80,24 +80,31 @@ def load_scheme(
 
     Raises:
         InputError: The name is unknown, or the tokenizer is missing.
-        KeyError: The arrays are not those of the scheme.
+        KeyError, ValueError: The arrays are not those of the scheme.
     """
-    _check_name(name)
+    checked_name(name)
     if name == "rq":
-        return ResidualQuantizer(arrays["codebooks"])
+        return ResidualQuantizer.from_arrays(arrays)
     if name == "hierarchical":
-        return HierarchicalKMeans(arrays["centroids"], arrays["first_child"], arrays["n_children"])
+        return HierarchicalKMeans.from_arrays(arrays)
     if name == "atomic":
-        return AtomicIds(int(arrays["n_documents"][0]))
+        return AtomicIds.from_arrays(arrays)
     if name == "keyword":
         return KeywordIds.from_arrays(arrays, _given(tokenizer, name), llm)
-    fields = arrays["fields"].tobytes().decode().split("\n")
-    return PathIds(_given(tokenizer, name), fields, int(arrays["max_tokens"][0]))
+    return PathIds.from_arrays(arrays, _given(tokenizer, name))
 
 
-def _check_name(name: str) -> None:
-    if name not in get_args(SchemeName):
-        raise InputError(f"unknown docid scheme {name!r}; known are {', '.join(get_args(SchemeName))}")
+def checked_name(name: object) -> SchemeName:
+    """The name of a scheme.
+
+    Raises:
+        InputError: There is no such scheme.
+    """
+    known: tuple[SchemeName, ...] = get_args(SchemeName)
+    found = next((each for each in known if each == name), None)
+    if found is None:
+        raise InputError(f"unknown docid scheme {name!r}; known are {', '.join(known)}")
+    return found
 
 
 def _given(tokenizer: Tokenizer | None, name: str) -> Tokenizer:

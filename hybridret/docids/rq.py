@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridret.docids.scheme import check_dimension
 from hybridret.types import Arrays, CodeArray, Document, FloatArray, IntArray, Progress
 
 _ITERATIONS = 20
@@ -39,6 +40,11 @@ class ResidualQuantizer:
     def n_codes(self) -> int:
         """How many codes each level's codebook has."""
         return int(self.codebooks.shape[1])
+
+    @property
+    def dimension(self) -> int:
+        """Of the vectors that it was fitted to."""
+        return int(self.codebooks.shape[2])
 
     @property
     def level_sizes(self) -> tuple[int, ...]:
@@ -82,21 +88,42 @@ class ResidualQuantizer:
                 progress("docid codebooks", level + 1, n_levels)
         return cls(codebooks)
 
+    def is_same(self, other: ResidualQuantizer) -> bool:
+        """Whether another quantizer has the same codebooks."""
+        return np.array_equal(self.codebooks, other.codebooks)
+
     def arrays(self) -> Arrays:
         """What makes the quantizer again."""
         return {"codebooks": self.codebooks}
 
-    def encode(self, vectors: FloatArray, documents: Sequence[Document] = (), n_before: int = 0) -> IntArray:
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> ResidualQuantizer:
+        """The quantizer that gave the arrays.
+
+        Raises:
+            ValueError: They are of another kind.
+        """
+        codebooks = arrays["codebooks"]
+        if codebooks.dtype != np.float32 or codebooks.ndim != 3 or not np.isfinite(codebooks).all():
+            raise ValueError("the codebooks are none")
+        if 0 in codebooks.shape or codebooks.shape[1] > 65536:
+            raise ValueError("the codebooks are none")
+        return cls(codebooks)
+
+    def encode(self, vectors: FloatArray, documents: Sequence[Document] = ()) -> IntArray:
         """Codes vectors with the frozen codebooks, level by level.
 
         Args:
             vectors: *Shape:* (n, dimension), float32.
             documents: Not looked at; see ``DocidScheme``.
-            n_before: Not looked at.
 
         Returns:
             *Shape:* (n, n_levels), int64, codes in [0, n_codes).
+
+        Raises:
+            InputError: The vectors have another dimension than the codebooks.
         """
+        check_dimension(vectors, self.dimension)
         residual = np.ascontiguousarray(vectors, dtype=np.float32).copy()
         codes = np.empty((len(vectors), self.n_levels), dtype=np.int64)
         for level, codebook in enumerate(self.codebooks):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from hybridret.types import Arrays, Document, FloatArray, IntArray
+from hybridret.errors import InputError
+from hybridret.types import Arrays, CodeArray, Document, FloatArray, IntArray
 
+_Table = TypeVar("_Table", IntArray, CodeArray)
 FILL = -1
 """Fills docids up to the longest one's length."""
 
@@ -23,13 +25,16 @@ class DocidScheme(Protocol):
     def level_sizes(self) -> tuple[int, ...] | None:
         """How many codes each level has; None where docids are a tokenizer's tokens, its end token last."""
 
-    def encode(self, vectors: FloatArray, documents: Sequence[Document], n_before: int = 0) -> IntArray:
+    @property
+    def dimension(self) -> int | None:
+        """Of the vectors that it was fitted to; None where it does not look at vectors."""
+
+    def encode(self, vectors: FloatArray, documents: Sequence[Document]) -> IntArray:
         """Gives documents docids, those fitted on and new ones alike.
 
         Args:
             vectors: *Shape:* (n, dimension), float32, the documents' dense vectors.
             documents: The documents.
-            n_before: How many documents were given docids before these, deleted ones included.
 
         Returns:
             *Shape:* (n, n_tokens), int64, filled up with ``FILL``.
@@ -47,8 +52,28 @@ def filled(docids: Sequence[Sequence[int]]) -> IntArray:
     return table
 
 
-def stacked(tables: Sequence[IntArray]) -> IntArray:
+def stacked(tables: Sequence[_Table]) -> _Table:
     """Tables of docids one below the other, filled up to the widest one's width."""
     width = max(table.shape[1] for table in tables)
-    filled_up = [np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=FILL) for table in tables]
+    filled_up = [
+        table if table.shape[1] == width else np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=FILL)
+        for table in tables
+    ]
     return np.concatenate(filled_up)
+
+
+def check_dimension(vectors: FloatArray, dimension: int) -> None:
+    """Refuses vectors of another encoder than the one whose vectors a scheme was fitted to.
+
+    Args:
+        vectors: *Shape:* (n, dimension).
+        dimension: What it was fitted to.
+
+    Raises:
+        InputError: The dimensions differ.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise InputError(
+            f"the vectors have the shape {vectors.shape} and the docid scheme was fitted to {dimension} dimensions: "
+            "another embedding model?"
+        )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from hybridret.allowed import Allowed
-from hybridret.decoding import END, Guide, LogProbs, Trie, beam_search
+from hybridret.decoding import END, Guide, Trie
 from hybridret.docids import DocidScheme, assign_suffixes, stacked
 from hybridret.generative.backbone import Backbone
+from hybridret.generative.text_beams import backbone_beams
 from hybridret.ranking import top_k
 from hybridret.types import BoolArray, Document, FloatArray, IntArray, Queries, Run, ScoreArray
 
@@ -94,18 +95,11 @@ class BackboneRetriever:
         n_beams = n_living if n_living <= max(wanted, EXHAUSTIVE_UP_TO) else wanted
         if not queries.texts or not n_beams:
             return [Run(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in queries.texts]
-        state, n_tokens = self.backbone.encode(queries.texts), self.docids.shape[1]
+        state = self.backbone.encode(queries.texts)
         self._kept = queries.texts, state
-
-        def step(level: int, tokens: IntArray, parents: IntArray) -> LogProbs | None:
-            return self.backbone.step(state, level, tokens, parents) if level < n_tokens else None
-
-        def ahead(level: int, tokens: IntArray, parents: IntArray, paths: IntArray) -> LogProbs:
-            scored = self.backbone.ahead(state, level, tokens, parents, paths[: n_tokens - level])
-            return np.concatenate([scored, np.zeros((len(paths) - len(scored), *tokens.shape), scored.dtype)])
-
         own_guide = None if guide is None else self._by_docid(guide)
-        runs = beam_search([self.trie], step, len(queries.texts), n_beams, [alive], ties[self.owners], own_guide, ahead)
+        n_queries, own_ties = len(queries.texts), ties[self.owners]
+        runs = backbone_beams(self.backbone, state, n_queries, [self.trie], n_beams, [alive], own_ties, own_guide)
         return [self._merged(run, k, ties) for run in runs]
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:

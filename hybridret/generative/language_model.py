@@ -19,6 +19,7 @@ from hybridret.errors import InputError, ModelError
 from hybridret.generative.adapters import base_weights, is_adapted, load_adapter, merged, with_lora
 from hybridret.generative.code_tokens import add_code_tokens, code_tokens
 from hybridret.generative.narrow_head import narrowed, only_tokens
+from hybridret.generative.trusted import SETTINGS, without_ways_out
 from hybridret.types import FloatArray, IntArray, ScoreArray
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _BLOCK = 64
 _MOST_LOGITS = 2**26
 _PROBE = "The 3 quick-brown foxes, jump > over!"
 _KEYS = ("backbone", "level_sizes", "max_tokens", "probe")
-_SETTINGS, _MODEL, _ADAPTER = "docid.json", "model", "adapter"
+_MODEL, _ADAPTER = "model", "adapter"
 
 
 @dataclass
@@ -114,7 +115,7 @@ class LanguageModelBackbone(ABC):
             ModelError: The folder holds no such backbone, or a token that is needed is not there.
         """
         try:
-            settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
             kind, level_sizes, max_tokens, probe = (settings[key] for key in _KEYS)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} holds no backbone: {type(error).__name__}: {error}") from error
@@ -153,11 +154,12 @@ class LanguageModelBackbone(ABC):
         base = self.model.get_base_model() if is_adapted(self.model) else self.model
         base.save_pretrained(folder / _MODEL, state_dict=base_weights(base))
         self.tokenizer.save_pretrained(folder / _MODEL)
+        without_ways_out(folder / _MODEL)
         if is_adapted(self.model):
             self.model.save_pretrained(folder / _ADAPTER, save_embedding_layers=False)
         probe = self.tokenizer(_PROBE)["input_ids"]
         settings = zip(_KEYS, (type(self).__name__, self.level_sizes, self.max_tokens, probe), strict=True)
-        (folder / _SETTINGS).write_text(json.dumps(dict(settings)), encoding="utf-8")
+        (folder / SETTINGS).write_text(json.dumps(dict(settings)), encoding="utf-8")
 
     def with_lora(self, rank: int, seed: int = 0) -> Self:
         """The same model with low-rank adapters to train; see ``adapters.with_lora``."""
@@ -213,7 +215,7 @@ class LanguageModelBackbone(ABC):
         """
         n_levels = len(paths) if self.level_sizes is None else max(0, min(len(paths), len(self.level_sizes) - level))
         scores: LogProbs = np.zeros(paths.shape, dtype=np.float32)
-        widest = self._n_vocabulary if self.level_sizes is None else sum(self.level_sizes[level : level + n_levels])
+        widest = self.n_vocabulary if self.level_sizes is None else sum(self.level_sizes[level : level + n_levels])
         piece = max(1, _MOST_LOGITS // (tokens.size * max(1, widest)))
         own = np.tile(np.arange(tokens.shape[1]), (len(tokens), 1))
         for start in range(0, n_levels, piece):
@@ -334,7 +336,7 @@ class LanguageModelBackbone(ABC):
         The logits are of the whole vocabulary, or, from a narrowed model, of the tokens from ``start`` on.
         """
         if self.level_sizes is not None:
-            first = self._firsts[level] - (0 if logits.shape[1] == self._n_vocabulary else start)
+            first = self._firsts[level] - (0 if logits.shape[1] == self.n_vocabulary else start)
             logits = logits[:, first : first + self.level_sizes[level]]
         return logits.float().log_softmax(dim=-1)
 
@@ -361,12 +363,12 @@ class LanguageModelBackbone(ABC):
     def _set_levels(self, level_sizes: Sequence[int] | None) -> None:
         self._firsts = [] if level_sizes is None else code_tokens(self.model, self.tokenizer, level_sizes)
         self.level_sizes = None if level_sizes is None else tuple(level_sizes)
-        self._n_vocabulary: int = self.model.get_input_embeddings().weight.shape[0]
+        self.n_vocabulary: int = self.model.get_input_embeddings().weight.shape[0]
 
     def _check(self, texts: Sequence[str], docids: IntArray) -> None:
         if docids.ndim != 2 or len(docids) != len(texts) or not (docids != END).any():
             raise InputError(f"{len(texts)} texts are trained with docids of shape {docids.shape}, none of them empty")
-        sizes = self.level_sizes or (self._n_vocabulary,) * docids.shape[1]
+        sizes = self.level_sizes or (self.n_vocabulary,) * docids.shape[1]
         if docids.shape[1] > len(sizes) or (docids < END).any() or (docids >= np.array(sizes)[: docids.shape[1]]).any():
             raise InputError(f"a docid has a token that the backbone's levels {self.level_sizes} lack")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -21,7 +22,7 @@ from hybridret.errors import BundleError
 from hybridret.types import Arrays
 
 DATABASE = "hybridret.sqlite"
-MODEL_FOLDER = "dense"
+MODEL_FOLDER, BACKBONE_FOLDER = "dense", "backbone"
 _ARRAY_FILE = re.compile(r"[a-z0-9]{1,32}\.\d{1,18}\.safetensors")
 _BLOCK = 1 << 20
 
@@ -70,6 +71,17 @@ class Bundle:
     def model(self) -> Path:
         """The encoder's folder, which a bundle with a foreign encoder lacks."""
         return self.folder / MODEL_FOLDER
+
+    @property
+    def backbone(self) -> Path:
+        """The folder of the language model that writes docids, which most bundles lack."""
+        return self.folder / BACKBONE_FOLDER
+
+    def copy_models(self, folder: Path) -> None:
+        """Copies the encoder and the language model, where there are any, into another folder."""
+        for own in (self.model, self.backbone):
+            if own.is_dir():
+                shutil.copytree(own, folder / own.name)
 
     def is_in_place(self) -> bool:
         """Whether the folder still holds the database that was opened, not another that took its place.

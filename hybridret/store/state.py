@@ -9,7 +9,7 @@ from hybridret.config import Config
 from hybridret.errors import BundleError, InputError
 from hybridret.store.bundle import ArrayFile
 
-_LATER = {"ranker", "updates"}
+_LATER = {"ranker", "updates", "scheme", "backbone_files"}
 """Entries that bundles of earlier versions lack."""
 
 
@@ -29,6 +29,8 @@ class State:
         model_files: SHA-256 of each file of the encoder's folder.
         ranker: The fitted ranker, as its ``as_json`` gives it; None: none was fitted.
         updates: What was told of each training that went on with new documents, in their order.
+        scheme: Name of the docid scheme whose docids a language model writes; None: a code decoder decodes them.
+        backbone_files: SHA-256 of each file of that model's folder.
     """
 
     generation: int
@@ -42,6 +44,8 @@ class State:
     model_files: dict[str, str]
     ranker: dict[str, Any] | None = None
     updates: list[dict[str, Any]] = field(default_factory=list)
+    scheme: str | None = None
+    backbone_files: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """What the database holds."""
@@ -67,10 +71,11 @@ class State:
             numbers = (state.generation, state.epoch, state.fitted_on, state.fitted_at, state.next_key)
             if not all(type(number) is int and 0 <= number < 2**62 for number in numbers):
                 raise ValueError("its state has a number that is none")
-            if not isinstance(state.model, str) or not all(
-                isinstance(text, str) for pair in state.model_files.items() for text in pair
-            ):
+            digests = [*state.model_files.items(), *state.backbone_files.items()]
+            if not isinstance(state.model, str) or not all(isinstance(text, str) for pair in digests for text in pair):
                 raise ValueError("its state names no model")
+            if state.scheme is not None and not isinstance(state.scheme, str):
+                raise ValueError("its docid scheme has no name")
             if state.ranker is not None and not isinstance(state.ranker, dict):
                 raise ValueError("its ranker is none")
             if not isinstance(state.updates, list) or not all(isinstance(each, dict) for each in state.updates):

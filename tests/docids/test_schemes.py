@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from hybridret.docids import NO_SUFFIX, AtomicIds, SchemeName, assign_suffixes, fit_scheme, load_scheme, stacked, usage
+from hybridret.docids import AtomicIds, SchemeName, assign_suffixes, fit_scheme, load_scheme, stacked, usage
 from hybridret.errors import InputError
 from hybridret.types import Document, FloatArray
 
@@ -31,10 +31,10 @@ def test_a_saved_scheme_gives_old_and_new_documents_the_same_docids(
     assert all(isinstance(value, np.ndarray) and value.dtype != object for value in arrays.values())
     loaded = load_scheme(name, arrays, tokenizer)
     assert loaded.level_sizes == scheme.level_sizes
-    for n, seed, n_before in ((60, 0, 0), (20, 2, 60), (0, 3, 80)):
-        one = scheme.encode(unit_vectors(n, seed), corpus(n, seed), n_before)
+    for n, seed in ((60, 0), (20, 2), (0, 3)):
+        one = scheme.encode(unit_vectors(n, seed), corpus(n, seed))
         assert one.dtype == np.int64
-        assert np.array_equal(loaded.encode(unit_vectors(n, seed), corpus(n, seed), n_before), one)
+        assert np.array_equal(loaded.encode(unit_vectors(n, seed), corpus(n, seed)), one)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,12 +56,8 @@ def test_identical_and_empty_documents_are_told_apart_by_suffixes(
     suffixes = assign_suffixes(docids, docids[:0], docids[:0, 0])
     assert len(np.unique(np.column_stack([docids, suffixes]), axis=0)) == 30
     report = usage(docids, scheme.level_sizes)
-    if name == "atomic":
-        assert (suffixes == NO_SUFFIX).all()
-        assert report.problems == ()
-    else:
-        assert report.collided == 1
-        assert "100% of the documents share their docid with others" in report.problems
+    assert report.collided == 1
+    assert "100% of the documents share their docid with others" in report.problems
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,11 +71,43 @@ def test_fewer_documents_than_codes_are_clamped(
     assert len(np.unique(docids, axis=0)) == n
 
 
-def test_new_atomic_documents_get_further_tokens(unit_vectors: Vectors) -> None:
-    scheme = AtomicIds(5)
+def test_a_new_atomic_document_has_the_token_of_the_nearest_one(unit_vectors: Vectors) -> None:
+    known, new = unit_vectors(5, 0), unit_vectors(20, 1)
+    scheme = AtomicIds(known)
     assert scheme.level_sizes == (5,)
-    assert scheme.encode(unit_vectors(5, 0)).tolist() == [[0], [1], [2], [3], [4]]
-    assert scheme.encode(unit_vectors(2, 1), n_before=5).tolist() == [[5], [6]]
+    assert scheme.encode(known).tolist() == [[0], [1], [2], [3], [4]]
+    assert scheme.encode(new)[:, 0].tolist() == [int(np.linalg.norm(known - one, axis=1).argmin()) for one in new]
+
+
+@pytest.mark.parametrize("name", ["rq", "hierarchical", "atomic"])
+def test_vectors_of_another_encoder_are_refused(name: SchemeName, unit_vectors: Vectors) -> None:
+    scheme = fit_scheme(name, unit_vectors(20, 0), corpus(20, 0), 0)
+    with pytest.raises(InputError, match="fitted to 8 dimensions: another embedding model"):
+        scheme.encode(unit_vectors(3, 1)[:, :5], corpus(3, 1))
+
+
+ODD: dict[str, Callable[[Any], Any]] = {
+    "missing": lambda array: None,
+    "of another type": lambda array: array.astype(np.float16),
+    "not a number": lambda array: np.full_like(array, np.nan) if array.dtype.kind == "f" else None,
+    "shorter": lambda array: array[:-1] if array.dtype == np.int64 else None,
+    "negative": lambda array: -array - 1 if array.dtype == np.int64 else None,
+    "huge": lambda array: array * 0 + 2**62 if array.dtype == np.int64 and len(array) > 3 else None,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("how", ODD)
+def test_arrays_that_are_no_scheme_are_refused(
+    name: SchemeName, how: str, tokenizer: Any, unit_vectors: Vectors
+) -> None:
+    arrays = fit_scheme(name, unit_vectors(60, 0), corpus(60, 0), seed=1, tokenizer=tokenizer).arrays()
+    for key, array in arrays.items():
+        odd = ODD[how](array)
+        if odd is not None or how == "missing":
+            left = {other: kept for other, kept in arrays.items() if other != key}
+            with pytest.raises((KeyError, ValueError)):
+                load_scheme(name, left if odd is None else {**left, key: odd}, tokenizer)
 
 
 def test_levels_and_codes_are_as_asked(unit_vectors: Vectors) -> None:

@@ -126,7 +126,7 @@ def test_appending_keeps_the_docids_given_before(retriever: DocidRetriever) -> N
 def test_explanation_sums_to_the_score(retriever: DocidRetriever) -> None:
     asked = queries(1, seed=15)
     for row in (int(np.flatnonzero(retriever.suffixes == -1)[0]), int(np.argmax(retriever.suffixes))):
-        path = retriever.explain(asked.vectors[0], row)
+        path = retriever.explain(asked, row)
         (score,) = retriever.score(asked, [np.array([row])])
         assert sum(step["log_prob"] for step in path) == pytest.approx(float(score[0]))
         suffix = int(retriever.suffixes[row])
@@ -207,7 +207,7 @@ def test_docids_that_do_not_fit_the_codebooks_are_refused(
 def test_the_trie_is_shared_while_few_rows_lie_beside_it(
     retriever: DocidRetriever, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridret.generative.retriever._DELTA_ROWS", 10)
+    monkeypatch.setattr("hybridret.generative.indexed._DELTA_ROWS", 10)
     base = retriever.base
     few = retriever.appended(unit_vectors(60, seed=21))
     assert few.base is base
