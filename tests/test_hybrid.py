@@ -21,7 +21,7 @@ from hybridret.dense import EmbeddingsEncoder, TransformerEncoder
 from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.fusion import RULES
 from hybridret.hybrid import HybridIndex
-from hybridret.types import RETRIEVERS, Document, Hit
+from hybridret.types import RETRIEVERS, Detail, Document, Hit
 
 WORDS = [f"{consonant}{vowel}{end}" for consonant in "bdfgklmnprst" for vowel in "aeiou" for end in "nrx"]
 DEPTH = 10
@@ -156,7 +156,7 @@ def test_a_single_retriever_gives_its_own_scores_best_first(
         assert len(scores) == 60
         assert [hit.doc_id for hit in hits] == ranked(scores)[:7]
         for place, hit in enumerate(hits, 1):
-            assert hit.details == {retriever: (place, hit.score)}
+            assert hit.details == {retriever: Detail(place, hit.score)}
 
 
 @pytest.mark.parametrize("retrievers", [["dense"], ["bm25"], ["docid"], list(RETRIEVERS)])
@@ -347,7 +347,7 @@ def test_an_explanation_adds_up_to_the_score_that_search_gives(
                 {"dense": 0.4, "bm25": 0.4, "docid": 0.2}
             )
             for name, part in parts.items():
-                assert (part["rank"], part["score"]) == pytest.approx(hit.details[name])
+                assert (part["rank"], part["score"]) == pytest.approx(hit.details[name][:2])
             assert sum(parts["bm25"]["terms"].values()) == pytest.approx(parts["bm25"]["score"])
             path = parts["docid"]["path"]
             assert sum(step["log_prob"] for step in path) == pytest.approx(parts["docid"]["score"])
