@@ -28,7 +28,7 @@ class OwnEnvironment:
 
     def __init__(self, folder: Path, python: str = sys.executable) -> None:
         self.folder, self._maker = folder.absolute(), python
-        self._python = self.folder / "bin" / "python"
+        self._python = str(self.folder / "bin" / "python")
 
     def install(self, requirements: Path) -> None:
         """Makes the environment where there is none, and installs what the requirements pin and it lacks.
@@ -43,9 +43,9 @@ class OwnEnvironment:
         if not (self.folder / "pyvenv.cfg").is_file() and self.folder.exists() and any(self.folder.iterdir()):
             raise InputError(f"{self.folder} holds files and is no virtual environment")
         if self._called([self._python, "-I", "-m", "pip", "--version"]).returncode != 0:
-            self._checked("python -m venv", [self._maker, "-m", "venv", self.folder])
+            self._checked("python -m venv", [self._maker, "-m", "venv", str(self.folder)])
         quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-        installing = [self._python, "-I", "-m", "pip", "install", *quiet, "--requirement", requirements]
+        installing = [self._python, "-I", "-m", "pip", "install", *quiet, "--requirement", str(requirements)]
         self._checked("pip install", installing)
 
     def versions(self) -> dict[str, str]:
@@ -75,18 +75,18 @@ class OwnEnvironment:
         """
         return self._checked(module, [self._python, "-I", "-m", module, *arguments])
 
-    def _checked(self, name: str, command: Sequence[str | Path]) -> str:
+    def _checked(self, name: str, command: Sequence[str]) -> str:
         done = self._called(command)
         if done.returncode != 0:
             told = _reason(done.stderr).replace(str(self.folder), _HIDDEN)
             raise NotRunError(f"{name} ended with exit code {done.returncode}: {told}")
         return done.stdout
 
-    def _called(self, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    def _called(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Runs a command; one that cannot be started ends with 127, as in a shell."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
         try:
-            return subprocess.run([str(each) for each in command], capture_output=True, text=True, env=ours)
+            return subprocess.run(command, capture_output=True, text=True, env=ours)
         except OSError as error:
             return subprocess.CompletedProcess([], 127, "", f"{type(error).__name__}: {error.strerror}")
 
