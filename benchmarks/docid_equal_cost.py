@@ -44,28 +44,41 @@ def main() -> None:
 
 def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains both ways and compares each system of both with dense that was trained alone."""
-    trained = {way: _trained(name, seed, share, arguments) for way, share in SHARES.items()}
-    rival = trained["dense alone"][0]["dense"]
+    recipe = Recipe() if arguments.recipe is None else read_recipe(arguments.recipe)
+    ways = {}
+    for way, share in SHARES.items():
+        settings = {"minutes": arguments.minutes, "seed": seed, "docid": {"share": share}}
+        ways[way] = trained(name, settings, arguments.split, recipe)
+    rival = ways["dense alone"][0]["dense"]
     found: dict[str, Any] = {}
-    for way, (systems, report) in trained.items():
+    for way, (systems, report) in ways.items():
         compared = {system: _compared(values, rival) for system, values in systems.items()}
         facts = {each: report[each] for each in ("decision", "docid", "steps", "stages", "seconds")}
         found[way] = {"systems": compared, **facts}
-    recipe = {} if arguments.recipe is None else yaml.safe_load(arguments.recipe.read_text(encoding="utf-8"))
-    return {"questions": len(rival["nDCG@10"]), "recipe": recipe, **found}
+    told = {} if arguments.recipe is None else yaml.safe_load(arguments.recipe.read_text(encoding="utf-8"))
+    return {"questions": len(rival["nDCG@10"]), "recipe": told, **found}
 
 
-def _trained(name: str, seed: int, share: float, arguments: argparse.Namespace) -> tuple[Values, dict[str, Any]]:
+def trained(name: str, settings: Mapping[str, Any], split: str, recipe: Recipe) -> tuple[Values, dict[str, Any]]:
+    """Fine-tunes on a collection's train questions and asks the bundle.
+
+    Args:
+        name: Of the collection.
+        settings: What differs from the recipe.
+        split: Whose questions are asked.
+        recipe: All other settings.
+
+    Returns:
+        The measures by system, measure and query id, and what ``finetune`` reports.
+    """
     source = find_source(name)
     documents = read_corpus(source)
-    recipe = Recipe() if arguments.recipe is None else read_recipe(arguments.recipe)
-    settings = {"minutes": arguments.minutes, "seed": seed, "docid": {"share": share}}
     questions = read_questions(source, documents=documents).questions
     with tempfile.TemporaryDirectory() as folder, progress_bars() as progress:
         bundle = Path(folder) / "bundle"
-        recipe = changed(recipe, settings, "command line")
-        report = finetune(documents, bundle, questions=questions, recipe=recipe, progress=progress)
-        dataset = read_dataset(source, arguments.split, {document.doc_id for document in documents})
+        changed_recipe = changed(recipe, settings, "command line")
+        report = finetune(documents, bundle, questions=questions, recipe=changed_recipe, progress=progress)
+        dataset = read_dataset(source, split, {document.doc_id for document in documents})
         return evaluate_queries(HybridIndex.open(bundle), dataset, progress), report
 
 

@@ -45,7 +45,9 @@ class Plan(NamedTuple):
 
 QUICK = Plan(50, (HYBRID,), is_full=False)
 OTHER_PEERS = {
-    "FlagEmbedding finetune": {"not run": "needs an environment of its own"},
+    "FlagEmbedding finetune": {
+        "not run": "needs an environment of its own and train questions: python -m benchmarks.flag_embedding COLLECTION"
+    },
 }
 FULL = Plan(300, (*RETRIEVERS, HYBRID), is_full=True)
 

@@ -14,7 +14,7 @@ from hybridret.errors import InputError
 BETTER = "▲"
 FINETUNED = re.compile(r"(?P<name>.+?) (?P<split>\S+) (?P<labels>no labels|labels)(?P<tag>.*)")
 _TRAINED = re.compile(r"(?P<name>.+) (?P<split>\S+) (?P<minutes>\S+) minutes, seed (?P<seed>-?\d+)")
-_ENSEMBLE = "LangChain ensemble"
+_ENSEMBLE, _FLAG = "LangChain ensemble", "FlagEmbedding"
 _TEST = "paired t-test, 5 % after Holm's correction"
 
 
@@ -87,10 +87,36 @@ def docid_equal_cost(document: Mapping[str, Any]) -> Table:
     )
 
 
+def flag_embedding(document: Mapping[str, Any]) -> Table:
+    """FlagEmbedding's fine-tuning by learning rate beside hybridret's in the same time."""
+    rates = list(dict.fromkeys(rate for each in document["result"].values() for rate in each[_FLAG].get("rates", {})))
+    heads: list[list[str]] = []
+    ends: list[list[str]] = []
+    found: list[Mapping[str, float] | None] = []
+    for key, entry in document["result"].items():
+        named, own = _named(_TRAINED, key), entry[_FLAG].get("rates", {})
+        for measure in (PRIMARY, "Recall@1"):
+            place = f"{named['name']} ({named['split']})"
+            values = [_value(entry.get(each, {}).get(measure)) for each in ("untrained", "hybridret")]
+            heads.append([place, named["minutes"], named["seed"], measure, values[0]])
+            ends.append([values[1]])
+            found += [own.get(rate, {}).get(measure) for rate in rates]
+    compared = [each for each in found if each is not None]
+    marks = iter(_marks([-each["hybridret's gain"] for each in compared], [each["p"] for each in compared]))
+    cells = iter([NOT_RUN if each is None else f"{each['mean']:.3f}{next(marks)}" for each in found])
+    return Table(
+        "flag_embedding",
+        ["collection", "minutes", "seed", "measure", "untrained", *(f"{_FLAG}, {each}" for each in rates), "hybridret"],
+        [[*head, *(next(cells) for _ in rates), *end] for head, end in zip(heads, ends, strict=True)],
+        f"By {_FLAG}'s learning rate. {BETTER} significantly above hybridret, {WORSE} below ({_TEST}).",
+    )
+
+
 TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "fusion": fusion,
     "finetune_dense": finetune_dense,
     "docid_equal_cost": docid_equal_cost,
+    "flag_embedding": flag_embedding,
 }
 """By benchmark its table."""
 

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_result(name: str, result: dict[str, Any]) -> None:
-    """Writes a result beside the machine, versions, commit and command, and prints it as the last line."""
+def write_result(name: str, result: dict[str, Any], arguments: Sequence[str] | None = None) -> None:
+    """Writes a result beside the machine, versions, commit and command, and prints it as the last line.
+
+    Args:
+        name: Of the benchmark.
+        result: What was measured.
+        arguments: The command's, where not all that were given are to be told; None: as given.
+    """
     document = {
         "benchmark": name,
         "version": VERSION,
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": " ".join(
+            ["python", "-m", f"benchmarks.{name}", *(sys.argv[1:] if arguments is None else arguments)]
+        ),
         **environment(),
         "result": result,
     }

@@ -69,6 +69,9 @@ def a_race() -> dict[str, Any]:
     }
 
 
+OURS = {"untrained": 0.4, "hybridret": 0.75}
+
+
 def put(folder: Path, name: str, result: Any, **more: Any) -> None:
     """Writes a result's file."""
     document = {"benchmark": name, "machine": {"threads": "1"}, "result": result, **more}
@@ -167,6 +170,29 @@ def test_docids_that_were_not_reached_were_not_shipped() -> None:
     result = a_race()
     result["zoo test 20 minutes, seed -1"]["together"]["docid"] = None
     assert {row[3] for row in readme_tables.docid_equal_cost({"result": result}).rows} == {"no"}
+
+
+def test_flag_embedding_stands_beside_hybridret_by_its_rates() -> None:
+    def at(mean: float, p: float) -> dict[str, Any]:
+        return {each: {"mean": mean, "hybridret's gain": 0.75 - mean, "p": p} for each in ("nDCG@10", "Recall@1")}
+
+    ours = {each: dict.fromkeys(("nDCG@10", "Recall@1"), value) for each, value in OURS.items()}
+    rates = {"1e-05": at(0.5, 0.001), "0.0001": at(0.8, 0.002)}
+    result = {
+        "zoo test 10 minutes, seed 0": {"FlagEmbedding": {"rates": rates}, **ours},
+        "farm dev 10 minutes, seed 0": {"FlagEmbedding": {"rates": {"1e-05": {"not run": "no room"}}}, **ours},
+        "sea test 2 minutes, seed 1": {"FlagEmbedding": {"not run": "pip install failed"}},
+    }
+    table = readme_tables.flag_embedding({"result": result})
+    assert table.columns[4:] == ["untrained", "FlagEmbedding, 1e-05", "FlagEmbedding, 0.0001", "hybridret"]
+    assert [row for row in table.rows if row[3] == "nDCG@10"] == [
+        ["zoo (test)", "10", "0", "nDCG@10", "0.400", "0.500 ▼", "0.800 ▲", "0.750"],
+        ["farm (dev)", "10", "0", "nDCG@10", "0.400", "not run", "not run", "0.750"],
+        ["sea (test)", "2", "1", "nDCG@10", "not run", "not run", "not run", "not run"],
+    ]
+    assert len(table.rows) == 6
+    rates["0.0001"] = at(0.8, 0.03)  # Holm: 2 * .03 is above 5 %
+    assert readme_tables.flag_embedding({"result": result}).rows[0][6] == "0.800"
 
 
 def test_sentences_name_extremes_and_whose_they_are() -> None:
