@@ -22,7 +22,7 @@ from benchmarks.report.standalone import write_plots
 from benchmarks.report.svg import lines
 from benchmarks.results import FOLDER, write_result
 from finetune.formats import read_questions
-from finetune.gate.exam import Exam
+from finetune.gate.exam import MEASURES, Exam
 from finetune.generative.config import DocidConfig
 from finetune.generative.decide import measure_docids
 from finetune.generative.train import train_docids
@@ -40,7 +40,6 @@ from hybridret.types import Document, FloatArray
 TRAINED_ON, ASKED, MADE_PER_DOCUMENT, SEED = 2000, 500, 4.0, 0
 NO_PROMPTS = Prompts("", "")
 NAME, BASELINE = "ablation_docid", "interleaved, RQ"
-SHOWN = ("nDCG@10", "Recall@1", "Recall@10")
 Scheme = Callable[[Sequence[Document], FloatArray, int, Any], ResidualQuantizer]
 
 
@@ -131,7 +130,7 @@ def _rows(values: Mapping[str, list[Any]], facts: Mapping[str, list[Any]]) -> di
         mean = np.mean([run["after"]["nDCG@10"] for run in runs], axis=0)
         rows[name] = {
             "untrained": float(np.mean([run["before"]["nDCG@10"].mean() for run in runs])),
-            **{shown: float(np.mean([run["after"][shown].mean() for run in runs])) for shown in SHOWN},
+            **{shown: float(np.mean([run["after"][shown].mean() for run in runs])) for shown in MEASURES},
             "by seed": [round(float(run["after"]["nDCG@10"].mean()), 4) for run in runs],
             "p": 1.0 if name == BASELINE else float(ttest_rel(mean, baseline).pvalue),
             "seconds": [told["seconds"] for told in facts[name]],
