@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hybridret.changes import Changes
 from hybridret.dense import DenseRetriever
-from hybridret.fit import fit_ranker, labelled_questions
+from hybridret.fit import fit_ranker
+from hybridret.hybrid import HybridIndex
 from hybridret.types import Encoder, Progress
 
 
@@ -33,13 +34,12 @@ def fit_fusion(
         progress: Told how far the work is.
     """
     changes = Changes.open(bundle)
-    generation, store = changes.generation, changes.store
     if labels:
-        labelled = labelled_questions(labels, generation, store.keys_of)
-        ranker = fit_ranker(generation, store.by_key, trained, labelled, progress)
-    else:
-        texts = [document.text for _, document in store.documents()]
-        dense = DenseRetriever(untrained.encode_documents(texts, progress), generation.config.index)
-        before = replace(generation, dense=dense, docid=None)
-        ranker = replace(fit_ranker(before, store.by_key, untrained, (), progress), spread=generation.spread)
-    changes.set_ranker(ranker)
+        HybridIndex(changes, lambda: trained).fit(labels, progress)
+        return
+    generation, store = changes.generation, changes.store
+    texts = [document.text for _, document in store.documents()]
+    dense = DenseRetriever(untrained.encode_documents(texts, progress), generation.config.index)
+    before = replace(generation, dense=dense, docid=None)
+    ranker = fit_ranker(before, store.by_key, untrained, (), progress)
+    changes.set_ranker(replace(ranker, spread=generation.spread))

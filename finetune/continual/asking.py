@@ -12,7 +12,7 @@ from finetune.continual.rows import Material
 from finetune.generative.rows import question_rows, sentence_rows
 from finetune.made import made_questions
 from finetune.recipe import Recipe
-from finetune.splitting import split
+from finetune.splitting import in_words, split
 from finetune.types import LABELS, Question
 from hybridret.errors import InputError
 from hybridret.types import Document, Encoder, Progress
@@ -82,8 +82,8 @@ def ask(
         asked.append(Asked(*split(given, made, recipe.gate, recipe.seed)))
     if not asked[1].train:
         raise InputError(f"{_ADDED}: there is no question about them")
-    words = {_words(question) for side in asked for question in side.held_out}
-    old, new = (side._replace(train=[each for each in side.train if _words(each) not in words]) for side in asked)
+    kept = {in_words(question.text) for side in asked for question in side.held_out}
+    old, new = (side._replace(train=[each for each in side.train if in_words(each.text) not in kept]) for side in asked)
     return old, new
 
 
@@ -97,7 +97,3 @@ def material(documents: Sequence[Document], old: Asked, new: Asked, new_ids: set
         question_rows(old.train, documents),
         [row for row, new_one in zip(told, is_new, strict=True) if not new_one],
     )
-
-
-def _words(question: Question) -> str:
-    return " ".join(question.text.split()).lower()
