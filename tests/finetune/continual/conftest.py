@@ -18,8 +18,8 @@ from hybridret.docids import ResidualQuantizer
 from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document
+from tests.finetune.words import WORDS as OLD
 
-OLD = ["lamp", "road", "tower", "bridge", "river", "garden", "kitchen", "train", "harbour", "market", "castle", "mill"]
 NEW = ["violin", "zebra", "jacket", "quartz", "yoghurt", "wizard"]
 ASKED = ("where is the {}", "show me a {}", "I want the {}", "what about that {}")
 SETTINGS: dict[str, Any] = {

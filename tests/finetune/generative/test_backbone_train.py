@@ -23,21 +23,8 @@ from hybridret.docids import fit_scheme
 from hybridret.errors import InputError, ModelError
 from hybridret.generative import BackboneRetriever, CausalBackbone, Seq2SeqBackbone
 from hybridret.types import Document, FloatArray, IntArray, Queries
+from tests.finetune.words import WORDS
 
-WORDS = [
-    "lamp",
-    "road",
-    "tower",
-    "bridge",
-    "river",
-    "garden",
-    "kitchen",
-    "train",
-    "harbour",
-    "market",
-    "castle",
-    "mill",
-]
 DOCUMENTS = [Document(word, f"{word} {at}", {"title": word}) for at, word in enumerate(WORDS)]
 VECTORS: FloatArray = np.random.default_rng(0).normal(size=(len(WORDS), 8)).astype(np.float32)
 TOLD = [Row(document.text, np.array([at])) for at, document in enumerate(DOCUMENTS)]

@@ -23,21 +23,8 @@ from hybridret.docids import ResidualQuantizer
 from hybridret.errors import InputError
 from hybridret.generative import CodeDecoder
 from hybridret.types import Document, FloatArray
+from tests.finetune.words import WORDS
 
-WORDS = [
-    "lamp",
-    "road",
-    "tower",
-    "bridge",
-    "river",
-    "garden",
-    "kitchen",
-    "train",
-    "harbour",
-    "market",
-    "castle",
-    "mill",
-]
 SETTINGS: dict[str, Any] = {
     "max_steps": 100,
     "levels": 3,

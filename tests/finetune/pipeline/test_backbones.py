@@ -17,21 +17,8 @@ from hybridret.check import check_bundle
 from hybridret.errors import InputError, ModelError
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document
+from tests.finetune.words import WORDS
 
-WORDS = [
-    "lamp",
-    "road",
-    "tower",
-    "bridge",
-    "river",
-    "garden",
-    "kitchen",
-    "train",
-    "harbour",
-    "market",
-    "castle",
-    "mill",
-]
 DOCUMENTS = [Document(word, f"The {word} stands in {at}.", {"title": word}) for at, word in enumerate(WORDS)]
 QUESTIONS = [
     Question(f"{word}{at}", f"{ask} {word}", (word,))
