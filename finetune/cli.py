@@ -186,6 +186,8 @@ def _show(report: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print(escape(decision["sentence"]))
+    if report["whitening"] is not None:
+        console.print(escape(report["whitening"]["sentence"]))
     if report["docid"] is not None:
         console.print(escape(report["docid"]["decision"]["sentence"]))
     for note in report["notes"]:

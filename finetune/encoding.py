@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,18 @@ class RememberingEncoder:
         """Another encoder with the document vectors that this one knows: one whose documents have the same vectors."""
         other = RememberingEncoder(encoder)
         other._places, other._vectors = self._places, self._vectors
+        return other
+
+    def mapped(self, encoder: Encoder, change: Callable[[FloatArray], FloatArray]) -> RememberingEncoder:
+        """Another encoder, with the known document vectors after a change that turns this one's vectors into its.
+
+        Args:
+            encoder: The other encoder.
+            change: Maps vectors, *Shape:* (n_documents, dimension), to as many.
+        """
+        other = RememberingEncoder(encoder)
+        if self._vectors:
+            other._places, other._vectors = dict(self._places), list(change(np.stack(self._vectors)))
         return other
 
     def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:

@@ -47,8 +47,8 @@ def finetune(
         progress: Told how far the work is.
 
     Returns:
-        The report, as JSON can hold it: ``documents``, ``questions``, ``stages``, ``decision``, ``gain``, ``docid``,
-        ``notes``, ``bundle``, ``work`` and ``seconds``.
+        The report, as JSON can hold it: ``documents``, ``questions``, ``stages``, ``decision``, ``whitening``,
+        ``gain``, ``docid``, ``notes``, ``bundle``, ``work`` and ``seconds``.
 
     Raises:
         InputError: Documents, questions or settings are at fault.
@@ -76,6 +76,7 @@ def finetune(
         "labels": run.labels,
         "dense": run.dense,
         "gate": run.gate,
+        "whiten": run.whitening,
         "docid": run.docid,
         "index": run.index(output),
     }
@@ -88,21 +89,15 @@ def finetune(
 
 def _report(stages: dict[str, Stage], output: Path, work: Path, seconds: float) -> dict[str, Any]:
     decision = stages["gate"].facts["decision"]
-    shipped = next((each for each in decision["trials"] if each["ratio"] == decision["ratio"]), None)
-    old = decision["trials"][0]["old"]
+    whitening = stages["whiten"].facts["decision"] if "whiten" in stages else None
     return {
         "bundle": str(output),
         "work": str(work),
         "documents": stages["index"].facts["info"]["documents"],
         "questions": stages["queries"].facts,
         "decision": decision,
-        "gain": {
-            measure: {
-                "before": old[measure] if shipped is None else shipped["old"][measure],
-                "after": old[measure] if shipped is None else shipped["new"][measure],
-            }
-            for measure in old
-        },
+        "whitening": whitening,
+        "gain": _gain(decision, whitening),
         "docid": stages["docid"].facts if "docid" in stages else None,
         "notes": stages["dense"].facts["notes"],
         "cleaning": stages["clean"].facts["counts"],
@@ -112,3 +107,16 @@ def _report(stages: dict[str, Stage], output: Path, work: Path, seconds: float) 
         },
         "seconds": round(seconds, 1),
     }
+
+
+def _gain(decision: dict[str, Any], whitening: dict[str, Any] | None) -> dict[str, dict[str, float]]:
+    """By measure the untouched and the shipped model's mean on the held-out questions."""
+    whole = decision["trials"][0]["old"]
+    before, after = next(
+        ((each["old"], each["new"]) for each in decision["trials"] if each["ratio"] == decision["ratio"]),
+        (whole, whole),
+    )
+    if whitening is not None and whitening["strength"]:
+        before = whole
+        after = next(each["new"] for each in whitening["trials"] if each["strength"] == whitening["strength"])
+    return {measure: {"before": before[measure], "after": after[measure]} for measure in whole}

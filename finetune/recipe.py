@@ -18,6 +18,7 @@ from finetune.negatives.config import NegativesConfig
 from finetune.pretraining.config import PretrainConfig
 from finetune.queries.config import QueriesConfig
 from finetune.teachers.config import LabelsConfig
+from finetune.whitening.config import WhitenConfig
 from hybridret.errors import InputError
 
 _ENTRY = re.compile(r"^(\w+): (.*)$")
@@ -35,6 +36,7 @@ class Recipe:
         labels: Who gives soft labels.
         dense: How the bi-encoder is trained.
         gate: When the new model is good enough.
+        whiten: How strongly its vectors may be whitened.
         docid: How the docid retriever is trained.
         continual: How it goes on with new documents.
         minutes: Time for the whole run; training takes what the other stages leave.
@@ -48,6 +50,7 @@ class Recipe:
     labels: LabelsConfig = field(default_factory=LabelsConfig)
     dense: DenseConfig = field(default_factory=DenseConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+    whiten: WhitenConfig = field(default_factory=WhitenConfig)
     docid: DocidConfig = field(default_factory=DocidConfig)
     continual: ContinualConfig = field(default_factory=ContinualConfig)
     minutes: float = 10.0

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from finetune.encoding import RememberingEncoder
 from finetune.preparing import DOCUMENTS, HELD_OUT, MODEL, QUESTIONS, Loaded, Preparation, identity
 from finetune.splitting import held_out_exam
+from finetune.whitening.layer import through, whitened, whitening_matrix
 from finetune.workfolder import Stage, read_mapping, write_mapping
 from hybridret.models import load_model
 
-LOG, DECISION = "log.json", "decision.json"
+LOG, DECISION, MATRIX = "log.json", "decision.json", "whitening.npy"
 _NARROWED = 10
 _DOCID_SHARE = 0.5
 
@@ -107,7 +110,7 @@ class Run(Preparation):
         return {}
 
     @cached_property
-    def shipped(self) -> RememberingEncoder:
+    def passed(self) -> RememberingEncoder:
         """The model that the gate lets pass."""
         ratio = self.gate.facts["decision"]["ratio"]
         if ratio in self._candidates:
@@ -117,6 +120,54 @@ class Run(Preparation):
         if ratio == 1.0:
             return self.trained
         return RememberingEncoder(self.loaded(load_model(str(self.gate.folder / MODEL))).encoder)
+
+    @cached_property
+    def whitening(self) -> Stage | None:
+        """Leaves the decision and, where the passed model's vectors are whitened, the matrix; None if not asked for."""
+        from finetune.whitening.stage import choose_whitening
+
+        config = self.recipe.whiten
+        if not config.strengths:
+            return None
+
+        def make(folder: Path) -> dict[str, Any]:
+            decision, matrix = choose_whitening(self, [strength * self.most for strength in config.strengths])
+            if matrix is not None:
+                np.save(folder / MATRIX, matrix)
+            write_mapping(folder / DECISION, decision)
+            return {"decision": decision}
+
+        inputs = {
+            "config": asdict(config),
+            "gate_config": asdict(self.recipe.gate),
+            "questions": self.questions.files,
+            "documents": self.clean.files[DOCUMENTS],
+            "base": identity(self.base),
+            "gate": self.gate.files,
+            "dense": self.dense.files,
+        }
+        return self.work.run("whiten", inputs, make)
+
+    @property
+    def _strength(self) -> float:
+        return 0.0 if self.whitening is None else float(self.whitening.facts["decision"]["strength"])
+
+    @cached_property
+    def shipped(self) -> RememberingEncoder:
+        """The model that the gate lets pass, whitened where that was found better."""
+        if self.whitening is None or not self._strength:
+            return self.passed
+        matrix = np.load(self.whitening.folder / MATRIX)
+        return self.passed.mapped(self.shipped_copy().encoder, partial(through, matrix))
+
+    @cached_property
+    def untrained(self) -> RememberingEncoder:
+        """The base model, whitened as strongly as the shipped one."""
+        if not self._strength:
+            return self.remembering_base
+        matrix = whitening_matrix(self.document_vectors, self._strength)
+        layered = self.loaded(whitened(self.base.model, matrix))
+        return self.remembering_base.mapped(layered.encoder, partial(through, matrix))
 
     @property
     def most(self) -> float:
@@ -161,15 +212,19 @@ class Run(Preparation):
             "documents": self.clean.files[DOCUMENTS],
             "base": identity(self.base),
             "gate": self.gate.files,
+            "whiten": None if self.whitening is None else self.whitening.files,
             "dense": self.dense.files,
         }
         return self.work.run("docid", inputs, make, keep_started=True)
 
     def shipped_copy(self) -> Loaded:
-        """The model that the gate lets pass, loaded again, to be changed in place."""
+        """The shipped model, loaded again, to be changed in place."""
         ratio = self.gate.facts["decision"]["ratio"]
         places = {0.0: self.model_name, 1.0: str(self.dense.folder / MODEL)}
-        return self.loaded(load_model(places.get(ratio, str(self.gate.folder / MODEL))))
+        model = load_model(places.get(ratio, str(self.gate.folder / MODEL)))
+        if self.whitening is not None and self._strength:
+            model = whitened(model, np.load(self.whitening.folder / MATRIX))
+        return self.loaded(model)
 
     def index(self, output: Path) -> Stage:
         """Builds the bundle: all documents as given, encoded by the shipped model, codebooks and fusion fitted anew."""
@@ -185,13 +240,14 @@ class Run(Preparation):
                 levels, codes = self.recipe.docid.rq_sizes
                 config = replace(config, docid_levels=levels, docid_codes=codes)
             built = HybridIndex.build(self.documents, encoder, config, output, self.progress, docid=docid)
-            fit_fusion(output, encoder, self.remembering_base, self._held_out_labels(), self.progress)
+            fit_fusion(output, encoder, self.untrained, self._held_out_labels(), self.progress)
             built.refresh()
             return {"info": built.info()}
 
         inputs = {
             "given": self.clean.facts["given"],
             "gate": self.gate.files,
+            "whiten": None if self.whitening is None else self.whitening.files,
             "dense": self.dense.files,
             "docid": None if self.docid is None else self.docid.files,
             "questions": self.questions.files[HELD_OUT],
