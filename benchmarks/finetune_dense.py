@@ -78,6 +78,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "steps": report["steps"],
         "trained_on": report["questions"],
         "decision": report["decision"],
+        "whitening": report["whitening"],
         "stages": report["stages"],
         "notes": report["notes"],
     }

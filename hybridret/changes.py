@@ -218,9 +218,9 @@ class Changes:
                 if store is not self.store:
                     raise BundleError(f"{self.bundle.folder} was replaced by another bundle meanwhile; train again")
                 was = before.docid
-                if not isinstance(was, DocidRetriever) or not was.quantizer.is_same(quantizer):
+                if not isinstance(was, DocidRetriever) or not was.quantizer.refines(quantizer):
                     raise BundleError(f"the codebooks of {self.bundle.folder} were fitted anew meanwhile; train again")
-                docid = was.with_decoder(decoder)
+                docid = was.with_decoder(decoder.refined(was.quantizer.codebooks[quantizer.n_levels :]))
                 after = replace(before, number=before.number + 1, docid=docid, ranker=ranker or before.ranker)
                 state = replace(
                     self.state,

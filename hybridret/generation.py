@@ -48,7 +48,8 @@ from hybridret.types import (
 
 _REFIT_SHARE, _REFIT_SHARE_OF_MANY, _MANY_PER_CODE = 0.1, 3.0, 64
 """Codebooks that are fitted to few documents a code hardly leave an error of these and a large one of others. They are
-fitted anew when as many documents as this share of those they were fitted to have come since."""
+fitted anew, or where a decoder was trained to them, refined, when as many documents as this share of those they were
+fitted to have come since."""
 _PROGRESS_STEP = 500
 LEARNED = "learned"
 _COMPACT_FROM, _COMPACT_SHARE = 1000, 3
@@ -144,7 +145,7 @@ class Generation:
 
     @property
     def _refit_after(self) -> float:
-        """How many documents may come before untrained codebooks are fitted anew."""
+        """How many documents may come before codebooks are fitted anew or refined."""
         has_many = self.fitted_on >= _MANY_PER_CODE * self.config.docid_codes
         return self.fitted_on * (_REFIT_SHARE_OF_MANY if has_many else _REFIT_SHARE)
 
@@ -178,20 +179,25 @@ class Generation:
                 "another embedding model?"
             )
         dense = self.dense.appended(vectors)
-        docid, fitted_on, fitted_at = self.docid, self.fitted_on, self.fitted_at
         next_key = self.next_key + len(documents)
-        if docid is None or (not docid.is_trained and next_key - fitted_at >= self._refit_after):
-            alive = np.concatenate([self.alive, np.ones(len(documents), dtype=np.bool_)])
+        keys = np.concatenate([self.keys, np.arange(self.next_key, next_key)])
+        alive = np.concatenate([self.alive, np.ones(len(documents), dtype=np.bool_)])
+        docid, is_due = self.docid, next_key - self.fitted_at >= self._refit_after
+        if docid is None or (is_due and not docid.is_trained):
             quantizer = ResidualQuantizer.fit(
                 dense.vectors[alive], self.config.docid_levels, self.config.docid_codes, self.config.seed, progress
             )
-            docid, fitted_on, fitted_at = DocidRetriever(quantizer).appended(dense.vectors), int(alive.sum()), next_key
+            docid = DocidRetriever(quantizer).appended(dense.vectors)
         else:
             docid = docid.appended(vectors, documents)
+            if is_due and self.n_documents and isinstance(docid, DocidRetriever):
+                later = keys >= (self.fitted_at if self.fitted_on else self.next_key)
+                docid = docid.refined(dense.vectors, later & alive, self.config.seed)
+        fitted = (int(alive.sum()), next_key) if is_due else (self.fitted_on, self.fitted_at)
         bm25 = self.bm25.appended(_counted([document.text for document in documents], progress))
         ids = [document.doc_id for document in documents]
         grown = self.grown(np.arange(self.next_key, next_key), ids, dense, bm25, docid)
-        return replace(grown, fitted_on=fitted_on, fitted_at=fitted_at)
+        return replace(grown, fitted_on=fitted[0], fitted_at=fitted[1])
 
     def grown(
         self,

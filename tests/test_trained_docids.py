@@ -83,9 +83,34 @@ def test_a_bundle_keeps_the_decoder_through_changes(
         each.compact()
     assert answers(reader) == answers(HybridIndex.open(tmp_path / "b")) == answers(other)
     facts = index.info()["docid"]
-    assert (facts["trained"], facts["levels"], facts["codes"]) == (True, LEVELS, CODES)
+    assert (facts["trained"], facts["levels"], facts["codes"]) == (True, LEVELS + 1, CODES), "refined"
     assert {"decoder", "codebooks"} <= set(index.info()["bytes_per_document"])
     assert "decoder" in other.info()["bytes_per_document"]
+    assert check_bundle(tmp_path / "b").faults == []
+
+
+def test_docids_of_many_new_documents_are_refined_and_the_others_mean_what_they_did(
+    build: Callable[..., HybridIndex], trained: DocidRetriever, tmp_path: Path
+) -> None:
+    index = build(tmp_path / "b")
+    reader, before = HybridIndex.open(tmp_path / "b"), {hit.doc_id: hit.score for hit in answers(index)}
+    known = len(before)
+    index.add([Document(f"new{at}", f"{animal} number {at} rests", {}) for at, animal in enumerate(ANIMALS)])
+    generation = index._changes.generation
+    docid = generation.docid
+    assert isinstance(docid, DocidRetriever)
+    assert LEVELS < docid.quantizer.n_levels <= LEVELS + 2
+    assert docid.quantizer.refines(trained.quantizer)
+    assert not trained.quantizer.refines(docid.quantizer)
+    rest = docid.quantizer.residuals(generation.dense.vectors, docid.codes)
+    coarse = trained.quantizer.residuals(generation.dense.vectors, docid.codes[:, :LEVELS])
+    assert (rest[known:] ** 2).sum() < 0.9 * (coarse[known:] ** 2).sum()
+    assert docid.trained is not None
+    np.testing.assert_array_equal(docid.trained.tables[:LEVELS], trained.decoder.tables)
+    np.testing.assert_array_equal(docid.trained.scales, [2.0, 3.0, *[2.5] * (docid.quantizer.n_levels - LEVELS)])
+    after = {hit.doc_id: hit.score for hit in answers(index)}
+    assert set(after) == {*before, *(f"new{at}" for at in range(len(ANIMALS)))}
+    assert {hit.doc_id: hit.score for hit in answers(reader)} == after, "a reader follows"
     assert check_bundle(tmp_path / "b").faults == []
 
 

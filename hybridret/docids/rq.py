@@ -72,25 +72,35 @@ class ResidualQuantizer:
         Returns:
             The fitted quantizer.
         """
-        import faiss
-
         n_codes = clamped_codes(len(vectors), n_codes)
         residual = np.ascontiguousarray(vectors, dtype=np.float32).copy()
         codebooks = np.empty((n_levels, n_codes, vectors.shape[1]), dtype=np.float32)
         for level in range(n_levels):
-            kmeans = faiss.Kmeans(
-                vectors.shape[1], n_codes, niter=_ITERATIONS, seed=seed + level, min_points_per_centroid=1
-            )
-            kmeans.train(residual)
-            codebooks[level] = kmeans.centroids
+            codebooks[level] = _centroids(residual, n_codes, seed + level)
             residual -= codebooks[level][nearest(residual, codebooks[level])]
             if progress is not None:
                 progress("docid codebooks", level + 1, n_levels)
         return cls(codebooks)
 
-    def is_same(self, other: ResidualQuantizer) -> bool:
-        """Whether another quantizer has the same codebooks."""
-        return np.array_equal(self.codebooks, other.codebooks)
+    def refined(self, residuals: FloatArray, seed: int) -> ResidualQuantizer:
+        """These codebooks and one more level, fitted to what the codes of some documents leave over.
+
+        Code 0 of the level adds nothing: the docids of documents that the codebooks were fitted to go on with it, and
+        mean what they meant.
+
+        Args:
+            residuals: *Shape:* (n_documents, dimension), float32, of documents that came later; at least one.
+            seed: Seed of the k-means start.
+        """
+        level = np.zeros((1, self.n_codes, self.dimension), dtype=np.float32)
+        n_fitted = min(self.n_codes - 1, len(residuals))
+        if n_fitted:
+            level[0, 1 : 1 + n_fitted] = _centroids(residuals, n_fitted, seed)
+        return ResidualQuantizer(np.concatenate([self.codebooks, level]))
+
+    def refines(self, other: ResidualQuantizer) -> bool:
+        """Whether the codebooks are another's, or begin with them."""
+        return np.array_equal(self.codebooks[: other.n_levels], other.codebooks)
 
     def arrays(self) -> Arrays:
         """What makes the quantizer again."""
@@ -155,10 +165,26 @@ class ResidualQuantizer:
                 residual -= codebook[given]
         return np.flatnonzero(wrong)
 
+    def residuals(self, vectors: FloatArray, codes: CodeArray) -> FloatArray:
+        """What codes leave over of vectors. *Shapes:* (n, dimension), (n, n_levels) to (n, dimension), float32."""
+        rest = vectors.astype(np.float32)
+        for codebook, given in zip(self.codebooks, codes.T, strict=True):
+            rest -= codebook[given]
+        return rest
+
     def decode(self, codes: IntArray) -> FloatArray:
         """Sums the codes' vectors. *Shapes:* (n, n_levels) to (n, dimension)."""
         vectors: FloatArray = self.codebooks[np.arange(self.n_levels), codes].sum(axis=1)
         return vectors
+
+
+def _centroids(points: FloatArray, n_codes: int, seed: int) -> FloatArray:
+    import faiss
+
+    kmeans = faiss.Kmeans(points.shape[1], n_codes, niter=_ITERATIONS, seed=seed, min_points_per_centroid=1)
+    kmeans.train(points)
+    centroids: FloatArray = kmeans.centroids
+    return centroids
 
 
 def clamped_codes(n_documents: int, n_codes: int) -> int:

@@ -39,6 +39,15 @@ class CodeDecoder:
         """What makes the decoder again."""
         return {"tables": self.tables, "scales": self.scales}
 
+    def refined(self, codebooks: FloatArray) -> CodeDecoder:
+        """This decoder with further levels, untrained ones, at the mean scale of its own.
+
+        Args:
+            codebooks: *Shape:* (n_further, n_codes, dimension), float32.
+        """
+        scales = np.full(len(codebooks), self.scales.mean(), dtype=np.float32)
+        return CodeDecoder(np.concatenate([self.tables, codebooks]), np.concatenate([self.scales, scales]))
+
     def log_probs(self, vectors: FloatArray) -> FloatArray:
         """Scores all codes of all levels: the log-softmax over a level's codes, legal and illegal ones alike.
 

@@ -11,15 +11,18 @@ import numpy as np
 from hybridret.allowed import Allowed
 from hybridret.decoding import Guide, LogProbs, Trie, beam_search
 from hybridret.docids import ResidualQuantizer
+from hybridret.docids.rq import nearest
 from hybridret.generative.code_decoder import CodeDecoder
 from hybridret.generative.indexed import IndexedDocids
 from hybridret.ranking import top_k
-from hybridret.types import CodeArray, FloatArray, IntArray, Queries, Run, ScoreArray
+from hybridret.types import BoolArray, CodeArray, FloatArray, IntArray, Queries, Run, ScoreArray
 
 EXHAUSTIVE_UP_TO = 4096
 N_BEAMS = 100
 GUIDED = 20.0
 """Nats by which the best of the hits that guide a search raises its beam."""
+_FURTHER, _ALIKE = 2, 0.02
+_DRAWN, _BLOCK = 50_000, 8192
 
 
 class DocidRetriever(IndexedDocids):
@@ -86,6 +89,42 @@ class DocidRetriever(IndexedDocids):
         """
         return DocidRetriever(self.quantizer, self.codes, self.suffixes, self._base, trained)
 
+    def refined(self, vectors: FloatArray, later: BoolArray, seed: int) -> DocidRetriever:
+        """The same rows with up to two more codes, where docids say less of documents that came later than of others.
+
+        A trained decoder keeps its codebooks, which leave little of the documents that they were fitted to and, where
+        these were few, much of others. Further levels are fitted to what is left; see ``ResidualQuantizer.refined``.
+
+        Args:
+            vectors: *Shape:* (n_rows, dimension), float32.
+            later: *Shape:* (n_rows,), rows that came after the codebooks were fitted; at least one did.
+            seed: Seed of the k-means starts.
+
+        Returns:
+            This retriever where docids say as much of either.
+        """
+        rest, others = (self._left_over(vectors, np.flatnonzero(rows)) for rows in (later, ~later))
+        quantizer = self.quantizer
+        while quantizer.n_levels < self.quantizer.n_levels + _FURTHER:
+            if _error(rest) <= _error(others) + _ALIKE:
+                break
+            quantizer = quantizer.refined(rest, seed + quantizer.n_levels)
+            level = quantizer.codebooks[-1]
+            rest, others = (each - level[nearest(each, level)] for each in (rest, others))
+        further = ResidualQuantizer(quantizer.codebooks[self.quantizer.n_levels :])
+        if not further.n_levels:
+            return self
+        blocks = range(0, len(self.codes), _BLOCK)
+        rests = (self.quantizer.residuals(vectors[at : at + _BLOCK], self.codes[at : at + _BLOCK]) for at in blocks)
+        codes = np.concatenate([self.codes, np.concatenate([further.encode(each) for each in rests])], axis=1)
+        trained = None if self.trained is None else self.trained.refined(further.codebooks)
+        return DocidRetriever(quantizer, codes.astype(quantizer.code_type), self.suffixes, trained=trained)
+
+    def _left_over(self, vectors: FloatArray, rows: IntArray) -> FloatArray:
+        """What the docids of some rows, or of every n-th where they are many, leave over of the vectors."""
+        drawn = rows[:: max(1, len(rows) // _DRAWN)]
+        return self.quantizer.residuals(vectors[drawn], self.codes[drawn])
+
     def search(
         self, queries: Queries, k: int, allowed: Allowed | None, ties: IntArray, guides: Sequence[Run] | None = None
     ) -> list[Run]:
@@ -133,3 +172,8 @@ class DocidRetriever(IndexedDocids):
 
     def save(self, folder: Path) -> None:
         """Writes nothing: arrays hold all there is."""
+
+
+def _error(left_over: FloatArray) -> float:
+    """The mean squared length of what docids leave over; 0 of no rows."""
+    return float(np.einsum("nd,nd->", left_over, left_over)) / max(1, len(left_over))

@@ -169,3 +169,25 @@ def test_either_of_two_codes_that_are_equally_near_is_right() -> None:
     vectors = np.repeat(np.array([[0.6, 0.6]], dtype=np.float32), 6, axis=0)
     codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [0, 2]])
     assert ResidualQuantizer(codebooks).faults(vectors, codes).tolist() == [4, 5]
+
+
+def test_a_refining_level_codes_later_vectors_and_leaves_the_others_alone() -> None:
+    old, later = unit_vectors(60, 16, seed=13), unit_vectors(20, 16, seed=14)
+    quantizer = ResidualQuantizer.fit(old, 24, 32, seed=0)
+    rest = quantizer.residuals(later, quantizer.encode(later))
+    np.testing.assert_allclose(rest, later - quantizer.decode(quantizer.encode(later)), atol=1e-6)
+    refined = quantizer.refined(rest, seed=1)
+    assert refined.refines(quantizer)
+    assert not quantizer.refines(refined)
+    assert not ResidualQuantizer.fit(later, 25, 32, seed=0).refines(quantizer)
+    assert not refined.encode(old)[:, -1].any(), "code 0 adds nothing"
+    np.testing.assert_allclose(refined.decode(refined.encode(old)), old, atol=1e-5)
+    n_codes = quantizer.n_codes
+    assert n_codes == 16
+    assert (rest**2).sum() > 0.05 * len(later)
+    left = refined.residuals(later, refined.encode(later))
+    assert (left**2).sum() < 0.3 * (rest**2).sum()
+    assert refined.faults(later, refined.encode(later)).tolist() == []
+    few = quantizer.refined(rest[:3], seed=1)
+    np.testing.assert_allclose(few.decode(few.encode(later[:3])), later[:3], atol=1e-5)
+    assert not few.codebooks[-1, 4:].any(), "codes that no document needs"

@@ -7,7 +7,7 @@ import pytest
 
 from hybridret.allowed import Allowed
 from hybridret.docids import ResidualQuantizer
-from hybridret.generative import DocidRetriever
+from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.generative.code_decoder import SCALE
 from hybridret.types import BoolArray, FloatArray, IntArray, Queries, Run
 
@@ -253,3 +253,33 @@ def test_guides_change_nothing_where_every_docid_has_a_beam(
     use_beams(monkeypatch, N_ROWS)
     guides = [Run(np.array([7, 3]), np.array([1.0, 0.5])) for _ in asked.texts]
     assert_same(retriever.search(asked, 10, None, ties, guides), exhaustive)
+
+
+def test_refining_codes_later_rows_as_well_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybridret.generative.retriever._BLOCK", 7)
+    old, new = unit_vectors(40, seed=20), unit_vectors(60, seed=21)
+    quantizer = ResidualQuantizer.fit(old, 12, 16, seed=0)
+    both = np.concatenate([old, new])
+    coarse = DocidRetriever(quantizer, trained=CodeDecoder(quantizer.codebooks)).appended(old).appended(new)
+    later = np.arange(100) >= 40
+    fine = coarse.refined(both, later, seed=0)
+    assert fine.quantizer.n_levels in (13, 14)
+    np.testing.assert_array_equal(fine.codes[:, :12], coarse.codes)
+    np.testing.assert_array_equal(fine.suffixes, coarse.suffixes)
+    for level in fine.quantizer.codebooks[12:]:
+        assert not level[0].any()
+    np.testing.assert_array_equal(fine.codes, fine.quantizer.encode(both))
+    errors = [
+        (retriever.quantizer.residuals(both[later], retriever.codes[later]) ** 2).sum(axis=1).mean()
+        for retriever in (coarse, fine)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+    assert fine.refined(both, later, seed=0).codes.shape[1] <= fine.codes.shape[1] + 2
+
+
+def test_documents_like_the_others_refine_nothing() -> None:
+    vectors = np.tile(unit_vectors(50, seed=22), (2, 1))
+    quantizer = ResidualQuantizer.fit(vectors[:50], 3, 8, seed=0)
+    retriever = DocidRetriever(quantizer).appended(vectors)
+    assert retriever.refined(vectors, np.arange(100) >= 50, seed=0) is retriever
+    assert retriever.refined(vectors, np.ones(100, dtype=np.bool_), seed=0).trained is None

@@ -68,7 +68,7 @@ def test_a_bundle_learns_its_new_documents_keeps_the_old_ones_and_tells(
     after = Changes.open(bundle).generation
     assert before.docid is not None
     assert after.docid is not None
-    np.testing.assert_array_equal(after.docid.quantizer.codebooks, before.docid.quantizer.codebooks)
+    assert after.docid.quantizer.refines(before.docid.quantizer)
     np.testing.assert_array_equal(after.dense.vectors[: len(vectors)], before.dense.vectors)
     reader.refresh()
     assert len(reader) == len(everything), "an open reader follows"
@@ -115,7 +115,7 @@ def test_models_that_forget_are_not_shipped_and_documents_stay(
     bundle = make_bundle()
     continue_training(bundle, things.documents(things.new[:2]), recipe=recipe(docid={"max_steps": 1}))
     decoder = fingerprint(bundle)
-    wild = {"learning_rate": 0.5, "ewc": 0.0, "distillation": 0.0, "tolerance": 0.0}
+    wild = {"learning_rate": 5.0, "ewc": 0.0, "distillation": 0.0, "tolerance": 0.0}
     report = continue_training(
         bundle,
         things.documents(things.new[2:]),
