@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import write_result
+from hybridret.candidates import Candidates
 from hybridret.config import Config
 from hybridret.data.dataset import Dataset, read_dataset
 from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
@@ -25,7 +26,7 @@ from hybridret.evaluation import measure_run
 from hybridret.fusion import CALIBRATED, RULES, convex, reciprocal_rank
 from hybridret.fusion.calibration import fit_sigmoids
 from hybridret.fusion.training import Judged
-from hybridret.generation import Candidates, Generation
+from hybridret.generation import Generation
 from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
 from hybridret.types import RETRIEVERS, Encoder, Queries, Run

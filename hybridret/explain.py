@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from hybridret.allowed import Allowed
+from hybridret.candidates import Candidates
 from hybridret.fusion import EVIDENCE, RULES, convex
 from hybridret.fusion.evidence import SOURCES
 from hybridret.fusion.rules import comb_mnz
-from hybridret.generation import Candidates, Generation
+from hybridret.generation import Generation
 from hybridret.meaning import code_meanings, token_contributions
 from hybridret.search import pooled_names
 from hybridret.types import Document, FloatArray, Queries, ScoreArray

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from hybridret.allowed import Allowed
 from hybridret.bm25 import BM25Retriever, Tokenizer
+from hybridret.candidates import Candidates, assembled
 from hybridret.config import Config
 from hybridret.dense import DenseRetriever
 from hybridret.docids import ResidualQuantizer
@@ -53,22 +53,6 @@ fitted to have come since."""
 _PROGRESS_STEP = 500
 LEARNED = "learned"
 _COMPACT_FROM, _COMPACT_SHARE = 1000, 3
-
-
-class Candidates(NamedTuple):
-    """What the retrievers say of one query's candidates.
-
-    Attributes:
-        rows: *Shape:* (n_candidates,), int64, ascending.
-        scores: *Shape:* (n_retrievers, n_candidates), float64, each retriever's score of each candidate.
-        is_floor: *Shape:* (n_retrievers, n_candidates), bool, scores that stand for ones that were not worked out.
-        ranks: *Shape:* (n_retrievers, n_candidates), int64, from 1; 0 where a retriever did not return it.
-    """
-
-    rows: IntArray
-    scores: ScoreArray
-    is_floor: BoolArray
-    ranks: IntArray
 
 
 @dataclass(frozen=True)
@@ -291,7 +275,7 @@ class Generation:
     ) -> list[Candidates]:
         """Pools runs, and extra rows, per query and asks every retriever that ran for its score of every candidate."""
         pools = self.pools(runs, pooled, extra)
-        return self.assembled(pools, runs, {name: self.scores(name, queries, pools, runs) for name in runs})
+        return assembled(pools, runs, {name: self.scores(name, queries, pools, runs) for name in runs})
 
     def pools(self, runs: dict[str, list[Run]], pooled: Sequence[str], extra: Sequence[int] = ()) -> list[IntArray]:
         """The rows of some retrievers' runs, and extra ones, by query, ascending. *Shape:* (n_candidates,) each."""
@@ -311,21 +295,6 @@ class Generation:
         retriever = self.retriever(name)
         assert retriever is not None
         return [Scores.true(own) for own in retriever.score(queries, pools)]
-
-    @staticmethod
-    def assembled(
-        pools: list[IntArray], runs: dict[str, list[Run]], scores: dict[str, list[Scores]]
-    ) -> list[Candidates]:
-        """Puts together what retrievers say of pooled rows, in the order of the runs."""
-        return [
-            Candidates(
-                pool,
-                np.array([scores[name][query].values for name in runs]),
-                np.array([scores[name][query].is_floor for name in runs]),
-                np.array([_ranks(pool, runs[name][query].rows) for name in runs]),
-            )
-            for query, pool in enumerate(pools)
-        ]
 
     @cached_property
     def spread(self) -> Spread:
@@ -418,16 +387,6 @@ class Generation:
             return self.bm25.postings.arrays(first_row)
         assert self.docid is not None
         return self.docid.arrays(part, first_row)
-
-
-def _ranks(pool: IntArray, found: IntArray) -> IntArray:
-    """The place of each pooled row in a run, from 1; 0 where it is not in it. *Shapes:* (n_pool,), (n_found,)."""
-    ranks = np.zeros(len(pool), dtype=np.int64)
-    if len(pool):
-        at = np.minimum(np.searchsorted(pool, found), len(pool) - 1)
-        inside = pool[at] == found
-        ranks[at[inside]] = np.flatnonzero(inside) + 1
-    return ranks
 
 
 def _counted(texts: Iterable[str], progress: Progress | None, total: int | None = None) -> Iterator[str]:

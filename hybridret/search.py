@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hybridret.allowed import Allowed
+from hybridret.candidates import Candidates, assembled
 from hybridret.errors import InputError, RetrievalError
-from hybridret.generation import Candidates, Generation
+from hybridret.generation import Generation
 from hybridret.guard import GUIDING, SCORING, SEARCHING, Asked, Budget, ask
 from hybridret.ranking import diversify
 from hybridret.types import RETRIEVERS, Detail, Hit, IntArray, Queries, Run, ScoreArray, Scores
@@ -104,12 +105,12 @@ def search_rows(generation: Generation, queries: Queries, search: Search) -> lis
     failed |= scored.failures
     names = _left(list(scored.results), failed)
     weights = search.weigh(names)
-    assembled = generation.assembled(pools, {name: runs[name] for name in names}, scored.results)
+    found = assembled(pools, {name: runs[name] for name in names}, scored.results)
     return [
         _hits(
             generation, queries.texts[at], candidates, {name: runs[name][at] for name in names}, weights, search, failed
         )
-        for at, candidates in enumerate(assembled)
+        for at, candidates in enumerate(found)
     ]
 
 
