@@ -53,17 +53,17 @@ def write_result(name: str, result: dict[str, Any], arguments: Sequence[str] | N
     print(json.dumps(result, ensure_ascii=False))
 
 
-def read_result(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def read_result(name: str, folder: Path | None = None) -> dict[str, Any]:
     """Reads a benchmark's result with the machine, versions, commit and command that belong to it.
 
     Args:
         name: Of the benchmark.
-        folder: Where the files are.
+        folder: Where the files are; None: where the benchmarks write them.
 
     Raises:
         InputError: The file is missing, of another version, or no such file; the message names file and line.
     """
-    path = folder / f"{name}.json"
+    path = (folder or FOLDER) / f"{name}.json"
     if not path.is_file():
         raise InputError(f"there is no {path}; python -m benchmarks.{name} makes it")
     try:

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 DOCUMENTS, QUESTIONS, HELD_OUT = "documents.jsonl", "questions.jsonl", "held_out.jsonl"
 MODEL, VECTORS, REPORT = "model", "vectors.npy", "report.json"
-_RESERVED_ENCODINGS, _RESERVED_SECONDS, _LEAST_TRAINING = 2.5, 20.0, 0.2
+_RESERVED_ENCODINGS, _GENERAL, _RESERVED_SECONDS, _LEAST_TRAINING = 1.3, 1000, 20.0, 0.2
+"""Kept for the gate and the index: the new model encodes the corpus, and both models so many texts on general matters."""
 _ROOM, _PAIR_COST = 2, 6.0
 
 
@@ -322,7 +323,9 @@ class Preparation:
         """Time for training: what the other stages leave of the whole, but at least a fifth of it."""
         whole = 60 * self.recipe.minutes
         encoding = float(self.base_vectors.facts["encoding"])
-        left = whole - self.work.spent - _RESERVED_ENCODINGS * encoding - _RESERVED_SECONDS
+        general = 2 * _GENERAL / max(len(self.texts), _GENERAL)
+        reserved = (_RESERVED_ENCODINGS + general) * encoding + _RESERVED_SECONDS
+        left = whole - self.work.spent - reserved
         return max(left, _LEAST_TRAINING * whole)
 
 
