@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 DOCUMENTS, QUESTIONS, HELD_OUT = "documents.jsonl", "questions.jsonl", "held_out.jsonl"
 MODEL, VECTORS, REPORT = "model", "vectors.npy", "report.json"
 _RESERVED_ENCODINGS, _GENERAL, _RESERVED_SECONDS, _LEAST_TRAINING = 1.3, 1000, 20.0, 0.2
-"""Kept for the gate and the index: the new model encodes the corpus, and both models so many texts on general matters."""
+"""Kept for gate and index: the new model encodes the corpus, both models so many texts on general matters."""
 _ROOM, _PAIR_COST = 2, 6.0
 
 
