@@ -40,7 +40,11 @@ from hybridret.hybrid import HybridIndex
 from hybridret.types import Document, Queries
 
 NAME, BATCHES, SEED, MEASURE, K = "continual", 5, 0, "Recall@10", 10
-FIRST = {"dense": {"max_steps": 1}, "gate": {"general_drop": None, "significance": 1.0, "ratios": ()}}
+FIRST = {
+    "dense": {"max_steps": 1},
+    "gate": {"general_drop": None, "significance": 1.0, "ratios": ()},
+    "whiten": {"strengths": ()},
+}
 NAIVE = {"replay": 0.0, "distillation": 0.0, "ewc": 0.0, "learning_rate": 1e-4, "tolerance": None}
 
 
