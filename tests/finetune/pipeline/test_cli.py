@@ -76,7 +76,8 @@ def test_with_labels(command: Callable[..., Result], domain: Any, tiny_model: Pa
     assert set(report["questions"]["train"]) == {"labels", "titles", "sentences"} or report["questions"]["train"]
     assert report["documents"] == 40
     assert report["decision"]["shipped"] in {"base", "merge", "new"}
-    assert list(report["stages"]) == ["clean", "vectors", "queries", "negatives", "labels", "dense", "gate", "index"]
+    stages = ["clean", "vectors", "queries", "negatives", "labels", "dense", "gate", "whiten", "index"]
+    assert list(report["stages"]) == stages
     assert "training" in done.err
     work = tmp_path / "b.work"
     assert json.loads((work / "gate" / "decision.json").read_text())["ratio"] == report["decision"]["ratio"]

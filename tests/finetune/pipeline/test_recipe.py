@@ -15,7 +15,7 @@ from hybridret.errors import InputError
 def test_every_setting_is_described_by_its_docstring() -> None:
     found = settings()
     assert {setting.stage for setting in found} == set(stages())
-    names = ["clean", "queries", "pretrain", "negatives", "labels", "dense", "gate", "docid", "continual"]
+    names = ["clean", "queries", "pretrain", "negatives", "labels", "dense", "gate", "whiten", "docid", "continual"]
     assert list(stages()) == names
     assert all(len(setting.help) > 10 for setting in found)
     (size,) = [setting for setting in found if (setting.stage, setting.name) == ("dense", "batch_size")]

@@ -67,7 +67,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
         wanted = {
             "early": {"clean", "vectors"},
             "middle": {"clean", "vectors", "queries", "negatives", "labels"},
-            "late": {"clean", "vectors", "queries", "negatives", "labels", "dense", "gate"},
+            "late": {"clean", "vectors", "queries", "negatives", "labels", "dense", "gate", "whiten"},
         }[name]
         assert skipped == wanted, name
         assert report["decision"] == json.loads(whole.stdout)["decision"]
