@@ -14,7 +14,7 @@ import pytest
 from benchmarks.results import read_result
 
 WORDS = [f"{first}{vowel}{last}" for first in "bdfgkl" for vowel in "aeiou" for last in "nr"]
-USES = ("hybridret.dense.encoder", "finetune.pipeline", "benchmarks.ablation_dense", "benchmarks.ablation_docid")
+USES = ("hybridret.dense.encoder", "finetune.pipeline")
 Run = Callable[..., dict[str, Any]]
 
 
@@ -113,7 +113,3 @@ def test_continual(run: Run, collection: Path, tmp_path: Path) -> None:
 def test_guided_decoding_and_fixed_fusions(run: Run, collection: Path) -> None:
     assert set(run("guided", str(collection))) == {"words dev", "words test"}
     assert run("fusion_default", str(collection))
-
-
-def test_ablation_dense(run: Run, collection: Path) -> None:
-    assert run("ablation_dense", str(collection), "--seconds", "2", "--seeds", "2")
