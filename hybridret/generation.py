@@ -163,25 +163,32 @@ class Generation:
                 "another embedding model?"
             )
         dense = self.dense.appended(vectors)
-        next_key = self.next_key + len(documents)
-        keys = np.concatenate([self.keys, np.arange(self.next_key, next_key)])
-        alive = np.concatenate([self.alive, np.ones(len(documents), dtype=np.bool_)])
-        docid, is_due = self.docid, next_key - self.fitted_at >= self._refit_after
-        if docid is None or (is_due and not docid.is_trained):
-            quantizer = ResidualQuantizer.fit(
-                dense.vectors[alive], self.config.docid_levels, self.config.docid_codes, self.config.seed, progress
-            )
-            docid = DocidRetriever(quantizer).appended(dense.vectors)
-        else:
-            docid = docid.appended(vectors, documents)
-            if is_due and self.n_documents and isinstance(docid, DocidRetriever):
-                later = keys >= (self.fitted_at if self.fitted_on else self.next_key)
-                docid = docid.refined(dense.vectors, later & alive, self.config.seed)
-        fitted = (int(alive.sum()), next_key) if is_due else (self.fitted_on, self.fitted_at)
+        next_key, docid = self.next_key + len(documents), self.docid
+        is_due = docid is None or next_key - self.fitted_at >= self._refit_after
+        if docid is not None:
+            docid = None if is_due and not docid.is_trained else docid.appended(vectors, documents)
         bm25 = self.bm25.appended(_counted([document.text for document in documents], progress))
         ids = [document.doc_id for document in documents]
         grown = self.grown(np.arange(self.next_key, next_key), ids, dense, bm25, docid)
-        return replace(grown, fitted_on=fitted[0], fitted_at=fitted[1])
+        if not is_due:
+            return grown
+        if docid is None:
+            docid = grown._coded_anew(progress)
+        elif self.n_documents and isinstance(docid, DocidRetriever):
+            later = grown.keys >= (self.fitted_at if self.fitted_on else self.next_key)
+            docid = docid.refined(dense.vectors, later & grown.alive, self.config.seed)
+        return replace(grown, docid=docid, fitted_on=grown.n_documents, fitted_at=next_key)
+
+    def _coded_anew(self, progress: Progress | None) -> DocidRetriever:
+        """Docids of all rows, by codebooks that are fitted to the living ones."""
+        quantizer = ResidualQuantizer.fit(
+            self.dense.vectors[self.alive],
+            self.config.docid_levels,
+            self.config.docid_codes,
+            self.config.seed,
+            progress,
+        )
+        return DocidRetriever(quantizer).appended(self.dense.vectors)
 
     def grown(
         self,

@@ -114,6 +114,19 @@ def test_docids_of_many_new_documents_are_refined_and_the_others_mean_what_they_
     assert check_bundle(tmp_path / "b").faults == []
 
 
+def test_codebooks_that_are_fitted_after_everything_was_deleted_count_as_fitted_then(
+    documents: list[Document], tiny_encoder: TransformerEncoder
+) -> None:
+    more = [Document(f"old{at}", f"an animal with {at} legs", {}) for at in range(60)]
+    index = HybridIndex.build(more, tiny_encoder)
+    index.delete([document.doc_id for document in more])
+    index.compact()
+    assert index._changes.generation.docid is None
+    index.add(documents[:3])
+    generation = index._changes.generation
+    assert (generation.fitted_on, generation.fitted_at) == (3, generation.next_key)
+
+
 def test_trained_docids_are_evidence_for_the_ranker(
     build: Callable[..., HybridIndex], documents: list[Document], tiny_encoder: TransformerEncoder
 ) -> None:
