@@ -17,6 +17,7 @@ from finetune.splitting import held_out_exam
 from finetune.whitening.layer import through, whitened, whitening_matrix
 from finetune.workfolder import Stage, read_mapping, write_mapping
 from hybridret.models import load_model
+from hybridret.types import FloatArray
 
 LOG, DECISION, MATRIX = "log.json", "decision.json", "whitening.npy"
 _NARROWED = 10
@@ -148,24 +149,27 @@ class Run(Preparation):
         }
         return self.work.run("whiten", inputs, make)
 
-    @property
-    def _strength(self) -> float:
-        return 0.0 if self.whitening is None else float(self.whitening.facts["decision"]["strength"])
+    @cached_property
+    def _matrix(self) -> FloatArray | None:
+        """What whitens the passed model's vectors; None: they stay as they are."""
+        if self.whitening is None or not self.whitening.facts["decision"]["strength"]:
+            return None
+        matrix: FloatArray = np.load(self.whitening.folder / MATRIX)
+        return matrix
 
     @cached_property
     def shipped(self) -> RememberingEncoder:
         """The model that the gate lets pass, whitened where that was found better."""
-        if self.whitening is None or not self._strength:
+        if self._matrix is None:
             return self.passed
-        matrix = np.load(self.whitening.folder / MATRIX)
-        return self.passed.mapped(self.shipped_copy().encoder, partial(through, matrix))
+        return self.passed.mapped(self.shipped_copy().encoder, partial(through, self._matrix))
 
     @cached_property
     def untrained(self) -> RememberingEncoder:
         """The base model, whitened as strongly as the shipped one."""
-        if not self._strength:
+        if self.whitening is None or self._matrix is None:
             return self.remembering_base
-        matrix = whitening_matrix(self.document_vectors, self._strength)
+        matrix = whitening_matrix(self.document_vectors, self.whitening.facts["decision"]["strength"])
         layered = self.loaded(whitened(self.base.model, matrix))
         return self.remembering_base.mapped(layered.encoder, partial(through, matrix))
 
@@ -222,9 +226,7 @@ class Run(Preparation):
         ratio = self.gate.facts["decision"]["ratio"]
         places = {0.0: self.model_name, 1.0: str(self.dense.folder / MODEL)}
         model = load_model(places.get(ratio, str(self.gate.folder / MODEL)))
-        if self.whitening is not None and self._strength:
-            model = whitened(model, np.load(self.whitening.folder / MATRIX))
-        return self.loaded(model)
+        return self.loaded(model if self._matrix is None else whitened(model, self._matrix))
 
     def index(self, output: Path) -> Stage:
         """Builds the bundle: all documents as given, encoded by the shipped model, codebooks and fusion fitted anew."""

@@ -10,16 +10,14 @@ import numpy as np
 
 from finetune.gate import Exam
 from finetune.gate.decide import DECIDING, Values
-from finetune.gate.exam import graded
+from finetune.gate.exam import measure_vectors
 from finetune.generative.decide import measure_docids
-from finetune.negatives.pool import nearest
 from hybridret.docids import ResidualQuantizer
 from hybridret.generative import CodeDecoder
 from hybridret.types import Encoder, FloatArray
 
 KEPT = "Recall@10"
 NOTHING: Mapping[str, float] = MappingProxyType({})
-_DEPTH = 100
 
 
 class Models(NamedTuple):
@@ -51,7 +49,7 @@ class Side(NamedTuple):
         """By retriever and measure the value of each question."""
         queries = models.queries.encode_queries(list(self.exam.queries.values()))
         return {
-            "dense": graded(self.exam, nearest(queries, self.vectors, _DEPTH)),
+            "dense": measure_vectors(self.exam, queries, self.vectors),
             "docid": measure_docids(self.vectors, queries, self.quantizer, models.decoder, self.exam),
         }
 

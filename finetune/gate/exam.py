@@ -10,7 +10,7 @@ import numpy as np
 from finetune.negatives.pool import nearest
 from hybridret.data.dataset import Dataset, Qrels
 from hybridret.evaluation import measure_run
-from hybridret.types import Document, Encoder, Progress, Run, ScoreArray
+from hybridret.types import Document, Encoder, FloatArray, Progress, Run, ScoreArray
 
 MEASURES = ("nDCG@10", "Recall@10")
 _DEPTH = 100
@@ -43,8 +43,17 @@ def measure(encoder: Encoder, exam: Exam, progress: Progress | None = None) -> d
     Returns:
         By measure the value of each question, in the exam's order. *Shape:* (n_questions,), float64.
     """
+    return measure_vectors(exam, *encoded(encoder, exam, progress))
+
+
+def encoded(encoder: Encoder, exam: Exam, progress: Progress | None = None) -> tuple[FloatArray, FloatArray]:
+    """Vectors of an exam's questions and documents. *Shapes:* (n_questions, dimension), (n_documents, dimension)."""
     documents = encoder.encode_documents([document.text for document in exam.documents], progress)
-    queries = encoder.encode_queries(list(exam.queries.values()))
+    return encoder.encode_queries(list(exam.queries.values())), documents
+
+
+def measure_vectors(exam: Exam, queries: FloatArray, documents: FloatArray) -> dict[str, ScoreArray]:
+    """Measures the vectors of an exam's questions and documents; see ``measure`` and ``encoded``."""
     return graded(exam, nearest(queries, documents, _DEPTH))
 
 

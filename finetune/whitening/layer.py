@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hybridret.dense.encoder import unit_length
 from hybridret.types import FloatArray
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 _SAMPLE = 50_000
 
 
-def whitening_matrix(vectors: FloatArray, strength: float) -> FloatArray:
-    """The matrix C^(-strength / 2) for the covariance C of documents' vectors, scaled to a mean eigenvalue of 1.
+def whitening_matrices(vectors: FloatArray, strengths: Sequence[float]) -> dict[float, FloatArray]:
+    """By strength C^(-strength / 2), C being the covariance of documents' vectors, scaled to a mean eigenvalue of 1.
 
     Su et al., "Whitening Sentence Representations for Better Semantics and Faster Retrieval", 2021, section 3, at
     strength 1, but that no mean is subtracted. C is estimated with Ledoit and Wolf's shrinkage ("A well-conditioned
@@ -26,7 +28,7 @@ def whitening_matrix(vectors: FloatArray, strength: float) -> FloatArray:
 
     Args:
         vectors: *Shape:* (n_documents, dimension), float32.
-        strength: From 0, the identity, to 1.
+        strengths: From 0, the identity, to 1.
 
     Returns:
         *Shape:* (dimension, dimension), float32, symmetric. The identity where all documents are alike.
@@ -38,15 +40,22 @@ def whitening_matrix(vectors: FloatArray, strength: float) -> FloatArray:
     covariance, _ = ledoit_wolf(sample.astype(np.float64))
     values, directions = np.linalg.eigh(covariance)
     if not values[0] > np.finfo(np.float32).eps * max(values[-1], np.finfo(np.float32).tiny):
-        return np.eye(dimension, dtype=np.float32)
-    scales = values ** (-strength / 2)
-    return np.asarray((directions * (scales / scales.mean())) @ directions.T, dtype=np.float32)
+        return {strength: np.eye(dimension, dtype=np.float32) for strength in strengths}
+    scales = {strength: values ** (-strength / 2) for strength in strengths}
+    return {
+        strength: np.asarray((directions * (each / each.mean())) @ directions.T, dtype=np.float32)
+        for strength, each in scales.items()
+    }
+
+
+def whitening_matrix(vectors: FloatArray, strength: float) -> FloatArray:
+    """The matrix of one strength; see ``whitening_matrices``."""
+    return whitening_matrices(vectors, [strength])[strength]
 
 
 def through(matrix: FloatArray, vectors: FloatArray) -> FloatArray:
     """Vectors after the layer. *Shape:* (n_vectors, dimension), float32, unit length."""
-    mapped = vectors @ matrix
-    return np.asarray(mapped / np.linalg.norm(mapped, axis=1, keepdims=True), dtype=np.float32)
+    return unit_length(vectors @ matrix)
 
 
 def whitened(model: SentenceTransformer, matrix: FloatArray) -> SentenceTransformer:

@@ -5,34 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from finetune.gate import general_exam, measure
+from finetune.gate import Exam, general_exam, measure
+from finetune.gate.decide import Values
+from finetune.gate.exam import encoded, measure_vectors
 from finetune.splitting import held_out_exam
 from finetune.whitening.decide import decide_whitening
-from finetune.whitening.layer import through, whitening_matrix
-from hybridret.types import Encoder, FloatArray, Progress
+from finetune.whitening.layer import through, whitening_matrices
+from hybridret.types import FloatArray
 
 if TYPE_CHECKING:
     from finetune.stages import Run
-
-
-class Whitened:
-    """An encoder whose vectors are mapped by a matrix.
-
-    Args:
-        encoder: Gives the vectors.
-        matrix: *Shape:* (dimension, dimension).
-    """
-
-    def __init__(self, encoder: Encoder, matrix: FloatArray) -> None:
-        self._encoder, self._matrix = encoder, matrix
-
-    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
-        """Encodes queries. *Shape:* (n_queries, dimension), float32, unit length."""
-        return through(self._matrix, self._encoder.encode_queries(texts))
-
-    def encode_documents(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
-        """Encodes documents. *Shape:* (n_documents, dimension), float32, unit length."""
-        return through(self._matrix, self._encoder.encode_documents(texts, progress))
 
 
 def choose_whitening(run: Run, strengths: Sequence[float]) -> tuple[dict[str, Any], FloatArray | None]:
@@ -47,14 +29,18 @@ def choose_whitening(run: Run, strengths: Sequence[float]) -> tuple[dict[str, An
     """
     exam = held_out_exam(run.texts, run.split.held_out)
     general = None if run.recipe.gate.general_drop is None else general_exam(run.documents)
-    old = measure(run.passed, exam, run.progress)
     old_general = None if general is None else measure(run.remembering_base, general)
+    known = encoded(run.passed, exam, run.progress)
+    known_general = None if general is None else encoded(run.passed, general)
     vectors = run.passed.encode_documents([document.text for document in run.texts], run.progress)
+    matrices = whitening_matrices(vectors, strengths)
 
-    def ask(strength: float) -> Any:
-        encoder: Any = Whitened(run.passed, whitening_matrix(vectors, strength))
-        return measure(encoder, exam), None if general is None else measure(encoder, general)
+    def ask(strength: float) -> tuple[Values, Values | None]:
+        def asked(exam: Exam, vectors: tuple[FloatArray, FloatArray]) -> Values:
+            return measure_vectors(exam, *(through(matrices[strength], each) for each in vectors))
 
-    decision = decide_whitening(old, old_general, strengths, ask, run.recipe.gate)
-    matrix = whitening_matrix(vectors, decision.strength) if decision.strength else None
-    return decision.to_json(), matrix
+        told = None if general is None or known_general is None else asked(general, known_general)
+        return asked(exam, known), told
+
+    decision = decide_whitening(measure_vectors(exam, *known), old_general, strengths, ask, run.recipe.gate)
+    return decision.to_json(), matrices.get(decision.strength)

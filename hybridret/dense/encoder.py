@@ -137,7 +137,7 @@ class TransformerEncoder:
             vectors = self.model.encode(texts, prompt=prompt, task=task, batch_size=_BATCH, show_progress_bar=False)
         except Exception as error:
             raise ModelError(f"the model {self.name} cannot encode: {error}") from error
-        return _unit_length(np.asarray(vectors, dtype=np.float32))
+        return unit_length(np.asarray(vectors, dtype=np.float32))
 
 
 class EmbeddingsEncoder:
@@ -154,7 +154,7 @@ class EmbeddingsEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         """Encodes queries. *Shape:* (n_queries, dimension), float32, unit length."""
-        return _unit_length(np.array([self._embeddings.embed_query(text) for text in texts], dtype=np.float32))
+        return unit_length(np.array([self._embeddings.embed_query(text) for text in texts], dtype=np.float32))
 
     def encode_documents(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
         """Encodes documents. *Shape:* (n_documents, dimension), float32, unit length."""
@@ -163,7 +163,7 @@ class EmbeddingsEncoder:
             vectors += self._embeddings.embed_documents(list(texts[start : start + _SLAB]))
             if progress is not None:
                 progress("encoding", len(vectors), len(texts))
-        return _unit_length(np.array(vectors, dtype=np.float32))
+        return unit_length(np.array(vectors, dtype=np.float32))
 
     def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:
         """Zeros: the window of a foreign model is not known."""
@@ -209,7 +209,12 @@ def make_encoder(
     return TransformerEncoder(model, name, choose_prompts(name, model.prompts, task, query_prompt, document_prompt))
 
 
-def _unit_length(vectors: FloatArray) -> FloatArray:
+def unit_length(vectors: FloatArray) -> FloatArray:
+    """Vectors divided by their length; zeros stay. *Shape:* (n, dimension), float32.
+
+    Raises:
+        ModelError: A number is not finite.
+    """
     if not np.isfinite(vectors).all():
         raise ModelError("the embedding model returned a value that is not a finite number")
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -21,8 +21,7 @@ EXHAUSTIVE_UP_TO = 4096
 N_BEAMS = 100
 GUIDED = 20.0
 """Nats by which the best of the hits that guide a search raises its beam."""
-_FURTHER, _ALIKE = 2, 0.02
-_DRAWN, _BLOCK = 50_000, 8192
+_FURTHER, _ALIKE, _DRAWN = 2, 0.02, 50_000
 
 
 class DocidRetriever(IndexedDocids):
@@ -114,9 +113,7 @@ class DocidRetriever(IndexedDocids):
         further = ResidualQuantizer(quantizer.codebooks[self.quantizer.n_levels :])
         if not further.n_levels:
             return self
-        blocks = range(0, len(self.codes), _BLOCK)
-        rests = (self.quantizer.residuals(vectors[at : at + _BLOCK], self.codes[at : at + _BLOCK]) for at in blocks)
-        codes = np.concatenate([self.codes, np.concatenate([further.encode(each) for each in rests])], axis=1)
+        codes = np.concatenate([self.codes, further.encode(self.quantizer.residuals(vectors, self.codes))], axis=1)
         trained = None if self.trained is None else self.trained.refined(further.codebooks)
         return DocidRetriever(quantizer, codes.astype(quantizer.code_type), self.suffixes, trained=trained)
 

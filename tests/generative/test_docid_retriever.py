@@ -255,8 +255,7 @@ def test_guides_change_nothing_where_every_docid_has_a_beam(
     assert_same(retriever.search(asked, 10, None, ties, guides), exhaustive)
 
 
-def test_refining_codes_later_rows_as_well_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridret.generative.retriever._BLOCK", 7)
+def test_refining_codes_later_rows_as_well_as_the_others() -> None:
     old, new = unit_vectors(40, seed=20), unit_vectors(60, seed=21)
     quantizer = ResidualQuantizer.fit(old, 12, 16, seed=0)
     both = np.concatenate([old, new])
