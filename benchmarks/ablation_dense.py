@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_rel
 
 from benchmarks.results import write_result
+from benchmarks.significance import t_test
 from finetune.dense.config import DenseConfig
 from finetune.dense.train import train_dense
 from finetune.formats import read_questions
@@ -87,7 +87,7 @@ def main() -> None:
             "nDCG@10": float(mean.mean()),
             "by seed": [round(float(run.mean()), 4) for run in runs],
             "steps": steps[name],
-            "p": 1.0 if name == BASELINE else float(ttest_rel(mean, baseline).pvalue),
+            "p": t_test(mean, baseline),
         }
     result = {"collection": arguments.name, "seconds": arguments.seconds, "untrained": float(untrained.mean())}
     write_result("ablation_dense", {**result, "questions": len(baseline), "variants": rows})

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_rel
 
 from benchmarks import docid_tables
 from benchmarks.report.standalone import write_plots
 from benchmarks.report.svg import lines
 from benchmarks.results import FOLDER, write_result
+from benchmarks.significance import t_test
 from finetune.formats import read_questions
 from finetune.gate.exam import MEASURES, Exam
 from finetune.generative.config import DocidConfig
@@ -132,7 +132,7 @@ def _rows(values: Mapping[str, list[Any]], facts: Mapping[str, list[Any]]) -> di
             "untrained": float(np.mean([run["before"]["nDCG@10"].mean() for run in runs])),
             **{shown: float(np.mean([run["after"][shown].mean() for run in runs])) for shown in MEASURES},
             "by seed": [round(float(run["after"]["nDCG@10"].mean()), 4) for run in runs],
-            "p": 1.0 if name == BASELINE else float(ttest_rel(mean, baseline).pvalue),
+            "p": t_test(mean, baseline),
             "seconds": [told["seconds"] for told in facts[name]],
             "memorised": facts[name][0]["memorised"],
             "curve": facts[name][0]["curve"],

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from scipy.stats import ttest_rel
 
 from benchmarks.results import FOLDER, read_result, write_result
+from benchmarks.significance import gain
 from finetune import Recipe, finetune, read_recipe
 from finetune.formats import read_questions
 from finetune.recipe import changed
@@ -52,8 +52,11 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
     rival = ways["dense alone"][0]["dense"]
     found: dict[str, Any] = {}
     for way, (systems, report) in ways.items():
-        compared = {system: _compared(values, rival) for system, values in systems.items()}
-        facts = {each: report[each] for each in ("decision", "docid", "steps", "stages", "seconds")}
+        compared = {
+            system: {each: gain(list(values[each].values()), list(rival[each].values())) for each in MEASURES}
+            for system, values in systems.items()
+        }
+        facts = {each: report[each] for each in ("decision", "whitening", "docid", "steps", "stages", "seconds")}
         found[way] = {"systems": compared, **facts}
     told = {} if arguments.recipe is None else yaml.safe_load(arguments.recipe.read_text(encoding="utf-8"))
     return {"questions": len(rival["nDCG@10"]), "recipe": told, **found}
@@ -80,15 +83,6 @@ def trained(name: str, settings: Mapping[str, Any], split: str, recipe: Recipe) 
         report = finetune(documents, bundle, questions=questions, recipe=changed_recipe, progress=progress)
         dataset = read_dataset(source, split, {document.doc_id for document in documents})
         return evaluate_queries(HybridIndex.open(bundle), dataset, progress), report
-
-
-def _compared(values: Mapping[str, Mapping[str, float]], rival: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    told = {}
-    for measure_ in MEASURES:
-        own, other = list(values[measure_].values()), list(rival[measure_].values())
-        p = float(ttest_rel(own, other).pvalue) if own != other else 1.0
-        told[measure_] = {"mean": sum(own) / len(own), "gain": (sum(own) - sum(other)) / len(own), "p": p}
-    return told
 
 
 def _parse() -> argparse.Namespace:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from scipy.stats import ttest_rel
 
 from benchmarks.results import FOLDER, read_result, write_result
+from benchmarks.significance import t_test
 from finetune import Recipe, finetune, read_recipe
 from finetune.formats import read_questions
 from finetune.recipe import changed
@@ -64,8 +64,8 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     systems: dict[str, Any] = {}
     for (system, each), old in before.items():
         new = after[system, each]
-        p = float(ttest_rel(new, old).pvalue) if new != old else 1.0
-        systems.setdefault(system, {})[each] = {"before": sum(old) / len(old), "after": sum(new) / len(new), "p": p}
+        means = {"before": sum(old) / len(old), "after": sum(new) / len(new)}
+        systems.setdefault(system, {})[each] = {**means, "p": t_test(new, old)}
     command = f"python -m benchmarks.{NAME} {name} --split {arguments.split} --minutes {arguments.minutes:g}"
     return {
         "command": command

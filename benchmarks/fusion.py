@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.collection import read_collection
 from benchmarks.peers import ensemble
 from benchmarks.results import write_result
+from benchmarks.significance import t_test
 from benchmarks.subject import Subject
 from benchmarks.systems import run
 from hybridret import fit
@@ -150,8 +151,6 @@ def _judged(source: str, split: str, generation: Generation, encoder: Encoder, p
 
 def _row(each: Collection) -> dict[str, Any]:
     """One collection's test questions."""
-    from scipy.stats import ttest_rel
-
     test, groups = each.splits["test"], list(each.lifted.values())
     weights = fit_weights(groups, PRIOR, fit.STRENGTH)
     choice = choose(groups, weights, SEED)
@@ -165,7 +164,7 @@ def _row(each: Collection) -> dict[str, Any]:
         "no fit": float(_values(test, PRIOR).mean()),
         "hybrid": float(hybrid.mean()),
         "gain": float(hybrid.mean() - alone[best].mean()),
-        "p": 1.0 if (hybrid == alone[best]).all() else float(ttest_rel(hybrid, alone[best]).pvalue),
+        "p": t_test(hybrid, alone[best]),
         "shipped": choice.name,
         "fit seconds": round(each.fit_seconds, 1),
         "abstention": _abstention(test, each.strangers, weights),

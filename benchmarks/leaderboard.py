@@ -1,19 +1,19 @@
 """The leaderboard: each retriever and the hybrid untrained, trained on made questions, and trained on labelled ones.
 
 ``python -m benchmarks.leaderboard NAME... [--minutes 10] [--split test]``. Dense and docid get the same questions
-and the same time. Each entry is written when it is measured; those that are there with the same settings are kept.
+and the same time. A collection is written when it is measured; those that are there with the same settings are kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import FOLDER, write_result
+from benchmarks.results import FOLDER, read_result, write_result
+from benchmarks.significance import gain
 from finetune import Recipe, finetune
 from finetune.recipe import changed
 from finetune.types import Question
@@ -28,62 +28,64 @@ from hybridret.types import Document
 NAME, SHARE, SEED = "leaderboard", 0.5, 0
 STATES = ("untrained", "made questions", "labels")
 MEASURES = ("nDCG@10", "Recall@1", "Recall@10")
+REPORTED = ("questions", "steps", "decision", "whitening", "docid", "seconds")
+Values = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 def main() -> None:
-    """Measures what is not there yet."""
+    """Measures the collections that are not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", help=f"collections in $HYBRIDRET_DATA, or {PYTHON_DOCS}")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--split", default="test")
     arguments = parser.parse_args()
-    path = FOLDER / f"{NAME}.json"
-    entries = json.loads(path.read_text(encoding="utf-8"))["result"] if path.is_file() else {}
+    entries = read_result(NAME)["result"] if (FOLDER / f"{NAME}.json").is_file() else {}
     settings = {"minutes": arguments.minutes, "split": arguments.split, "docid share": SHARE, "seed": SEED}
     for name in arguments.names:
-        for state in STATES:
-            key = f"{name}, {state}"
-            if entries.get(key, {}).get("settings") == settings:
-                continue
-            entries[key] = {"settings": settings, **measure(name, state, arguments.minutes, arguments.split)}
+        if entries.get(name, {}).get("settings") != settings:
+            entries[name] = {"settings": settings, **measure(name, arguments.minutes, arguments.split)}
             write_result(NAME, dict(sorted(entries.items())))
 
 
-def measure(name: str, state: str, minutes: float, split: str) -> dict[str, Any]:
-    """Brings a collection into a state and asks its questions.
+def measure(name: str, minutes: float, split: str) -> dict[str, Any]:
+    """Brings a collection into each state and asks its questions.
 
     Args:
         name: The collection.
-        state: One of ``STATES``.
         minutes: Time for training.
         split: Whose questions are asked.
 
     Returns:
-        ``systems``: by system the mean of each measure; and what training reports. ``not run`` and why where there is
-        no labelled question.
+        ``questions``: how many; ``states``: by state ``systems``, by system and measure the ``gain`` over the same
+        system untrained, and what training reports, or ``not run``: why.
     """
     source = find_source(name)
     documents = read_corpus(source)
-    questions = _labelled(source, documents) if state == "labels" else []
-    if state == "labels" and not questions:
-        return {"not run": "the collection has no labelled questions to train on"}
-    facts: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder, progress_bars() as progress:
-        bundle = Path(folder) / "bundle"
-        if state == "untrained":
-            index = HybridIndex.build(documents, make_encoder(), path=bundle, progress=progress, fit=True)
-        else:
-            recipe = changed(Recipe(), {"minutes": minutes, "seed": SEED, "docid": {"share": SHARE}}, NAME)
-            report = finetune(documents, bundle, questions=questions, recipe=recipe, progress=progress)
-            facts = {each: report[each] for each in ("questions", "steps", "decision", "docid", "seconds")}
-            index = HybridIndex.open(bundle)
-        dataset = read_dataset(source, split, {document.doc_id for document in documents})
-        values = evaluate_queries(index, dataset, progress)
-    systems = {
-        system: {each: sum(measured[each].values()) / len(measured[each]) for each in MEASURES}
-        for system, measured in values.items()
-    }
-    return {"systems": systems, **facts}
+    dataset = read_dataset(source, split, {document.doc_id for document in documents})
+    states: dict[str, Any] = {}
+    untrained: Values = {}
+    for state in STATES:
+        questions = _labelled(source, documents) if state == "labels" else []
+        if state == "labels" and not questions:
+            states[state] = {"not run": "the collection has no labelled questions to train on"}
+            continue
+        with tempfile.TemporaryDirectory() as folder, progress_bars() as progress:
+            bundle, facts = Path(folder) / "bundle", {}
+            if state == "untrained":
+                index = HybridIndex.build(documents, make_encoder(), path=bundle, progress=progress, fit=True)
+            else:
+                recipe = changed(Recipe(), {"minutes": minutes, "seed": SEED, "docid": {"share": SHARE}}, NAME)
+                report = finetune(documents, bundle, questions=questions, recipe=recipe, progress=progress)
+                facts = {each: report[each] for each in REPORTED}
+                index = HybridIndex.open(bundle)
+            values = evaluate_queries(index, dataset, progress)
+        untrained = untrained or values
+        systems = {
+            system: {each: gain(list(own[each].values()), list(untrained[system][each].values())) for each in MEASURES}
+            for system, own in values.items()
+        }
+        states[state] = {"systems": systems, **facts}
+    return {"questions": len(dataset.queries), "states": states}
 
 
 def _labelled(source: str, documents: Sequence[Document]) -> list[Question]:

@@ -87,6 +87,38 @@ def docid_equal_cost(document: Mapping[str, Any]) -> Table:
     )
 
 
+def leaderboard(document: Mapping[str, Any]) -> Table:
+    """Every retriever of each collection untrained, trained on made questions, and trained on labelled ones."""
+    trained = ("dense", "docid", "hybrid")
+    reached = {
+        (f"{name} ({entry['settings']['split']})", state): {
+            system: measured[PRIMARY] for system, measured in told.get("systems", {}).items()
+        }
+        for name, entry in document["result"].items()
+        for state, told in entry["states"].items()
+    }
+    compared = [
+        systems[system]
+        for (_, state), systems in reached.items()
+        for system in trained
+        if systems and state != "untrained"
+    ]
+    marks = iter(_marks([each["gain"] for each in compared], [each["p"] for each in compared]))
+    cells = []
+    for (name, state), systems in reached.items():
+        values = {system: _value(systems.get(system, {}).get("mean")) for system in ("bm25", *trained)}
+        if systems and state != "untrained":
+            values |= {system: values[system] + next(marks) for system in trained}
+        cells.append([name, state, *values.values()])
+    return Table(
+        "leaderboard",
+        ["collection", "state", "bm25", *trained],
+        cells,
+        f"{PRIMARY}. {BETTER} significantly above the same retriever untrained, {WORSE} below ({_TEST}). "
+        f"{NOT_RUN}: the collection has no labelled questions to train on.",
+    )
+
+
 def flag_embedding(document: Mapping[str, Any]) -> Table:
     """FlagEmbedding's fine-tuning by learning rate beside hybridret's in the same time."""
     rates = list(dict.fromkeys(rate for each in document["result"].values() for rate in each[_FLAG].get("rates", {})))
@@ -116,6 +148,7 @@ TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "fusion": fusion,
     "finetune_dense": finetune_dense,
     "docid_equal_cost": docid_equal_cost,
+    "leaderboard": leaderboard,
     "flag_embedding": flag_embedding,
 }
 """By benchmark its table."""

@@ -85,6 +85,11 @@ def t_test(first: ArrayLike, second: ArrayLike) -> float:
     return 1.0 if np.isnan(p) else p
 
 
+def gain(own: Sequence[float], rival: Sequence[float]) -> dict[str, float]:
+    """``mean`` of a system's values, its ``gain`` over a rival's on the same questions, and ``p`` of the t-test."""
+    return {"mean": sum(own) / len(own), "gain": (sum(own) - sum(rival)) / len(own), "p": t_test(own, rival)}
+
+
 def bootstrap_test(means: ScoreArray, difference: float) -> float:
     """Two-sided p of the paired bootstrap: how often a draw around 0 is as far from it as what was observed.
 

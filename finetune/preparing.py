@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from finetune.encoding import RememberingEncoder
+from finetune.gate import Exam, general_exam
 from finetune.recipe import Recipe
 from finetune.splitting import Split, order, split
 from finetune.types import LABELS, Question
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 DOCUMENTS, QUESTIONS, HELD_OUT = "documents.jsonl", "questions.jsonl", "held_out.jsonl"
 MODEL, VECTORS, REPORT = "model", "vectors.npy", "report.json"
-_RESERVED_ENCODINGS, _GENERAL, _RESERVED_SECONDS, _LEAST_TRAINING = 1.3, 1000, 20.0, 0.2
-"""Kept for gate and index: the new model encodes the corpus, both models so many texts on general matters."""
+_RESERVED_ENCODINGS, _RESERVED_SECONDS, _LEAST_TRAINING = 1.3, 20.0, 0.2
+"""Kept for gate and index, where the new model encodes the corpus; both models encode the general texts besides."""
 _ROOM, _PAIR_COST = 2, 6.0
 
 
@@ -304,6 +305,11 @@ class Preparation:
         encoder.remember([document.text for document in self.texts], self.document_vectors)
         return encoder
 
+    @cached_property
+    def general(self) -> Exam | None:
+        """Questions from outside the domain; None: they are not asked."""
+        return None if self.recipe.gate.general_drop is None else general_exam(self.documents)
+
     def loaded(self, model: SentenceTransformer) -> Loaded:
         """A model with its encoder, which has the base model's name and prompts."""
         from hybridret.dense.encoder import TransformerEncoder
@@ -323,8 +329,9 @@ class Preparation:
         """Time for training: what the other stages leave of the whole, but at least a fifth of it."""
         whole = 60 * self.recipe.minutes
         encoding = float(self.base_vectors.facts["encoding"])
-        general = 2 * _GENERAL / max(len(self.texts), _GENERAL)
-        reserved = (_RESERVED_ENCODINGS + general) * encoding + _RESERVED_SECONDS
+        general = 0 if self.general is None else len(self.general.documents)
+        encodings = _RESERVED_ENCODINGS + 2 * general / max(len(self.texts), general)
+        reserved = encodings * encoding + _RESERVED_SECONDS
         left = whole - self.work.spent - reserved
         return max(left, _LEAST_TRAINING * whole)
 

@@ -269,13 +269,13 @@ class Run(Preparation):
 
     def _decide(self, folder: Path) -> dict[str, Any]:
         """Compares the models; writes the weights of a merge that is shipped."""
-        from finetune.gate import decide, general_exam, measure
+        from finetune.gate import decide, measure
         from finetune.gate.exam import narrowed
         from finetune.gate.merge import merged
 
         config, base, most = self.recipe.gate, self.remembering_base, self.most
         exam = held_out_exam(self.texts, self.split.held_out)
-        general = None if config.general_drop is None else general_exam(self.documents)
+        general = self.general
         old, old_general = measure(base, exam), None if general is None else measure(base, general)
         smaller: list[Any] = []
         new_model = load_model(str(self.dense.folder / MODEL))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from safetensors.numpy import load_file, save_file
 
 from finetune.encoding import RememberingEncoder
-from finetune.gate import general_exam
 from finetune.gate.merge import merged, merged_decoder
 from finetune.generative.decide import decide_docids
 from finetune.generative.train import train_docids
@@ -58,8 +57,7 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         model = merged(run.shipped_copy().model, model, run.most)
         decoder = merged_decoder(CodeDecoder(quantizer.codebooks), decoder, run.most)
     encoder = run.loaded(model).encoder
-    general = None if run.recipe.gate.general_drop is None else general_exam(run.documents)
-    decision = decide_docids(run.shipped, encoder, quantizer, decoder, exam, general, run.recipe.gate)
+    decision = decide_docids(run.shipped, encoder, quantizer, decoder, exam, run.general, run.recipe.gate)
     encoder.save(folder / MODEL)
     save_file({"codebooks": quantizer.codebooks, **decoder.arrays()}, folder / _ARRAYS)
     return {**trained.facts, "codes": quantizer.n_codes, "decision": decision}

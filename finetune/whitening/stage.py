@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from finetune.gate import Exam, general_exam, measure
+from finetune.gate import Exam, measure
 from finetune.gate.decide import Values
 from finetune.gate.exam import encoded, measure_vectors
 from finetune.splitting import held_out_exam
@@ -28,7 +28,7 @@ def choose_whitening(run: Run, strengths: Sequence[float]) -> tuple[dict[str, An
         The decision, as JSON can hold it, and the matrix of the strength that is shipped; None if none is.
     """
     exam = held_out_exam(run.texts, run.split.held_out)
-    general = None if run.recipe.gate.general_drop is None else general_exam(run.documents)
+    general = run.general
     old_general = None if general is None else measure(run.remembering_base, general)
     known = encoded(run.passed, exam, run.progress)
     known_general = None if general is None else encoded(run.passed, general)

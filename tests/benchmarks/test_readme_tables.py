@@ -172,6 +172,30 @@ def test_docids_that_were_not_reached_were_not_shipped() -> None:
     assert {row[3] for row in readme_tables.docid_equal_cost({"result": result}).rows} == {"no"}
 
 
+def test_the_leaderboard_marks_what_training_changed() -> None:
+    def reached(gain: float, p: float) -> dict[str, Any]:
+        told = {"nDCG@10": {"mean": 0.5 + gain, "gain": gain, "p": p}}
+        same = {"nDCG@10": {"mean": 0.4, "gain": 0.0, "p": 1.0}}
+        return {"systems": {"bm25": same, "dense": told, "docid": told, "hybrid": told}}
+
+    states = {"untrained": reached(0.0, 1.0), "made questions": reached(-0.1, 0.005), "labels": reached(0.2, 0.001)}
+    entry = {"settings": {"split": "test"}, "states": states}
+    table = readme_tables.leaderboard({"result": {"zoo": entry}})
+    # six comparisons: 6 * .001 and 3 * .005 are below 5 %
+    assert table.rows == [
+        ["zoo (test)", "untrained", "0.400", "0.500", "0.500", "0.500"],
+        ["zoo (test)", "made questions", "0.400", "0.400 ▼", "0.400 ▼", "0.400 ▼"],
+        ["zoo (test)", "labels", "0.400", "0.700 ▲", "0.700 ▲", "0.700 ▲"],
+    ]
+    states["made questions"] = reached(-0.1, 0.02)  # Holm: 3 * .02 is above 5 %
+    states["labels"] = {"not run": "no labelled questions"}
+    assert [row[3] for row in readme_tables.leaderboard({"result": {"zoo": entry}}).rows] == [
+        "0.500",
+        "0.400",
+        "not run",
+    ]
+
+
 def test_flag_embedding_stands_beside_hybridret_by_its_rates() -> None:
     def at(mean: float, p: float) -> dict[str, Any]:
         return {each: {"mean": mean, "hybridret's gain": 0.75 - mean, "p": p} for each in ("nDCG@10", "Recall@1")}

@@ -92,9 +92,12 @@ def test_docid_equal_cost(run: Run, collection: Path, quick_recipe: str) -> None
 
 def test_leaderboard(run: Run, collection: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run("leaderboard", str(collection), "--minutes", "0.5")
-    assert set(found) == {f"{collection}, {state}" for state in ("untrained", "made questions", "labels")}
-    for entry in found.values():
-        assert set(entry["systems"]) == {"dense", "bm25", "docid", "hybrid"}
+    states = found[str(collection)]["states"]
+    assert list(states) == ["untrained", "made questions", "labels"]
+    for state in states.values():
+        assert set(state["systems"]) == {"dense", "bm25", "docid", "hybrid"}
+        assert set(state["systems"]["dense"]) == {"nDCG@10", "Recall@1", "Recall@10"}
+    assert states["untrained"]["systems"]["dense"]["nDCG@10"]["p"] == 1
     monkeypatch.setattr("benchmarks.leaderboard.measure", lambda *arguments: pytest.fail("measured twice"))
     with pytest.raises(IndexError):
         run("leaderboard", str(collection), "--minutes", "0.5")
