@@ -1,6 +1,7 @@
 """Fine-tuning the dense retriever: every retriever on a collection's questions before and after it.
 
-``python -m benchmarks.finetune_dense NAME... [--labels] [--minutes 10] [--split test] [--recipe F] [--seed 0]``
+``python -m benchmarks.finetune_dense NAME... [--labels] [--minutes 10] [--split test] [--recipe F] [--seed 0]``. Docids
+stay untrained, unless the recipe says otherwise.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fine-tunes on one collection and compares the bundles before and after."""
     source = find_source(name)
     documents = read_corpus(source)
-    recipe = Recipe() if arguments.recipe is None else read_recipe(arguments.recipe)
+    recipe = changed(Recipe(), {"docid": {"share": 0.0}}, NAME)
+    recipe = recipe if arguments.recipe is None else read_recipe(arguments.recipe, recipe)
     recipe = changed(recipe, {"minutes": arguments.minutes, "seed": arguments.seed}, "command line")
     questions = read_questions(source, documents=documents).questions if arguments.labels else []
     start = time.perf_counter()

@@ -13,7 +13,7 @@ from finetune.stages import Run
 from finetune.types import Question
 from finetune.workfolder import Stage, WorkFolder, write_mapping
 from hybridret.errors import InputError
-from hybridret.generative import backbone_kind
+from hybridret.generative import CausalBackbone, backbone_kind
 from hybridret.models import DEFAULT_MODEL
 from hybridret.store.folders import check_target
 from hybridret.types import Document, Progress
@@ -62,7 +62,9 @@ def finetune(
         raise InputError("there are no documents to train on")
     check_target(output)
     if recipe.docid.backbone:
-        backbone_kind(recipe.docid.backbone)
+        kind = backbone_kind(recipe.docid.backbone)
+        if recipe.docid.input_weight and kind is not CausalBackbone:
+            raise InputError(f"docid.input_weight needs a decoder-only backbone, which {recipe.docid.backbone} is not")
     place = Path(work) if work is not None else output.with_name(output.name + ".work")
     parallel.join()
     folder = WorkFolder(place, resume, parallel.is_first(), parallel.wait)

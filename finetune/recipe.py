@@ -59,6 +59,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.minutes > 0:
             raise InputError(f"minutes must be a number above 0, not {self.minutes!r}")
+        if self.docid.teacher_weight and self.labels.teacher is None:
+            raise InputError("docid.teacher_weight learns from soft labels: set labels.teacher")
 
 
 @dataclass(frozen=True)

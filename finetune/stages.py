@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from finetune.encoding import RememberingEncoder
-from finetune.preparing import DOCUMENTS, HELD_OUT, MODEL, QUESTIONS, Loaded, Preparation, identity
+from finetune.gate import Exam
+from finetune.gate.decide import DECIDING
+from finetune.preparing import CHOOSING, DOCUMENTS, HELD_OUT, MODEL, QUESTIONS, Loaded, Preparation, identity
 from finetune.splitting import held_out_exam
 from finetune.whitening.layer import through, whitened, whitening_matrix
 from finetune.workfolder import Stage, read_mapping, write_mapping
@@ -20,8 +23,7 @@ from hybridret.models import load_model
 from hybridret.types import FloatArray
 
 LOG, DECISION, MATRIX = "log.json", "decision.json", "whitening.npy"
-_NARROWED = 10
-_DOCID_SHARE = 0.5
+_NARROWED, _SAMPLE = 10, 1000
 
 
 class Run(Preparation):
@@ -55,7 +57,7 @@ class Run(Preparation):
                 config,
                 folder,
                 prompts=prompts,
-                seconds=self.seconds_left() * (1 - self.docid_share),
+                seconds=self.seconds_left() * (1 - self.recipe.docid.share),
                 seed=self.recipe.seed,
                 negatives=denoised(negatives, labels, self.split.train, self.recipe.negatives.denoise),
                 teacher=labels,
@@ -176,16 +178,7 @@ class Run(Preparation):
     @property
     def most(self) -> float:
         """The most of the new weights that may be shipped: made questions prove less than labelled ones."""
-        return 1.0 if self.questions.facts["kind"] == "labelled" else self.recipe.gate.unproven
-
-    @cached_property
-    def docid_share(self) -> float:
-        """The share of the training time that docids get."""
-        given = self.recipe.docid.share
-        if given is not None:
-            return given
-        is_wanted = self.recipe.docid.backbone or self.questions.facts["kind"] == "labelled"
-        return _DOCID_SHARE if is_wanted else 0.0
+        return 1.0 if self.is_labelled else self.recipe.gate.unproven
 
     @cached_property
     def _docid_training(self) -> ModuleType:
@@ -194,21 +187,26 @@ class Run(Preparation):
 
         return backbone_stage if self.recipe.docid.backbone else stage
 
+    @property
+    def docid_labels(self) -> dict[str, dict[str, float]]:
+        """Soft labels for docid training; none where it does not learn from them."""
+        return read_mapping(self.labels.folder / "labels.json") if self.recipe.docid.teacher_weight else {}
+
     @cached_property
     def docid(self) -> Stage | None:
         """Leaves codebooks, code tables and the query encoder, or scheme and backbone; and the decision."""
-        if not self.docid_share:
+        given = self.recipe.docid.share
+        if not given:
             return None
 
         def make(folder: Path) -> dict[str, Any]:
-            share = self.dense.seconds * self.docid_share / (1 - self.docid_share)
-            facts: dict[str, Any] = self._docid_training.train_and_decide(self, folder, min(share, self.seconds_left()))
+            seconds = min(self.dense.seconds * given / (1 - given), self.seconds_left(has_decided=True))
+            facts: dict[str, Any] = self._docid_training.train_and_decide(self, folder, seconds)
             return facts
 
         inputs = {
             "config": asdict(self.recipe.docid),
             "gate_config": asdict(self.recipe.gate),
-            "share": self.docid_share,
             "given": self.clean.facts["given"],
             "seed": self.recipe.seed,
             "minutes": None if self.recipe.docid.max_steps else self.recipe.minutes,
@@ -218,6 +216,7 @@ class Run(Preparation):
             "gate": self.gate.files,
             "whiten": None if self.whitening is None else self.whitening.files,
             "dense": self.dense.files,
+            "labels": self.labels.files if self.recipe.docid.teacher_weight else None,
         }
         return self.work.run("docid", inputs, make, keep_started=True)
 
@@ -261,7 +260,7 @@ class Run(Preparation):
 
     def _held_out_labels(self) -> dict[str, dict[str, int]]:
         """Labelled questions that nothing was trained on, with those of their documents that the index has."""
-        if self.questions.facts["kind"] != "labelled":
+        if not self.is_labelled:
             return {}
         known = {document.doc_id for document in self.documents}
         labels = {each.text: {name: 1 for name in each.positives if name in known} for each in self.split.held_out}
@@ -273,15 +272,17 @@ class Run(Preparation):
         from finetune.gate.exam import narrowed
         from finetune.gate.merge import merged
 
-        config, base, most = self.recipe.gate, self.remembering_base, self.most
-        exam = held_out_exam(self.texts, self.split.held_out)
-        general = self.general
+        config, base = self.recipe.gate, self.remembering_base
+        exam, general = held_out_exam(self.texts, self.split.held_out), self.general
         old, old_general = measure(base, exam), None if general is None else measure(base, general)
         smaller: list[Any] = []
         new_model = load_model(str(self.dense.folder / MODEL))
 
         def merge(ratio: float) -> Loaded:
             return self.loaded(merged(self.base.model, new_model, ratio))
+
+        shares = self._shares(exam, merge)
+        most = max(shares, key=lambda share: shares[share], default=self.most)
 
         def ask(ratio: float) -> Any:
             if ratio == most:
@@ -295,12 +296,33 @@ class Run(Preparation):
             values = measure(candidate, smaller[0], self.progress)
             return smaller[1], values, None if general is None else measure(candidate, general)
 
-        decision = decide(old, old_general, ask, config, most)
+        decision = decide(old, old_general, ask, config, most, max(1, len(shares)))
         if 0.0 < decision.ratio < 1.0:
             merge(decision.ratio).encoder.save(folder / MODEL)
         return {
             **decision.to_json(),
+            "shares": [{"ratio": share, DECIDING: value} for share, value in shares.items()],
             "sentence": decision.sentence(),
             "held_out": self.questions.facts["kind"],
             "general": None if general is None else general.name,
         }
+
+    def _shares(self, exam: Exam, merge: Callable[[float], Loaded]) -> dict[float, float]:
+        """By labelled questions over a sample of the documents, what shares of new weights give; else nothing.
+
+        The sample is as large as its time allows; where the documents that count for some question are already more,
+        there is none.
+        """
+        from finetune.gate import choose_share, measure
+        from finetune.gate.exam import sampled
+
+        if not self.is_labelled:
+            return {}
+        shares, seconds = [1.0, *sorted(self.recipe.gate.ratios, reverse=True)], CHOOSING * 60 * self.recipe.minutes
+        each = len(shares) * float(self.base_vectors.facts["encoding"]) / len(self.texts)
+        sample = sampled(exam, min(_SAMPLE, int(seconds / each)), self.recipe.seed)
+        if len(sample.documents) * each > seconds:
+            return {}
+        return choose_share(
+            lambda share: float(measure(merge(share).encoder, sample, self.progress)[DECIDING].mean()), shares
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +81,7 @@ def decide(
     ask: Callable[[float], tuple[Values, Values, Values | None]],
     config: GateConfig,
     most: float = 1.0,
+    compared: int = 1,
 ) -> Decision:
     """Compares the new model, and merges where it does not pass, with the old one.
 
@@ -95,18 +96,39 @@ def decide(
             questions.
         config: What is asked for.
         most: Share of the new weights that is tried first; merges have less.
+        compared: From how many shares this one was chosen by these questions, for Bonferroni.
     """
     n, others = len(old[DECIDING]), [ratio for ratio in config.ratios if ratio < most]
     _, new, general = ask(most)
-    trials = [trial(most, old, new, old_general, general, 1, config)]
+    trials = [trial(most, old, new, old_general, general, compared, config)]
     if trials[0].passed:
         return Decision(most, trials, n)
     for ratio in others:
         before, after, general = ask(ratio)
-        trials.append(trial(ratio, before, after, old_general, general, 1 + len(others), config))
+        trials.append(trial(ratio, before, after, old_general, general, compared + len(others), config))
     passed = [each for each in trials if each.passed]
     best = max(passed, key=lambda each: each.new[DECIDING], default=None)
     return Decision(0.0 if best is None else best.ratio, trials, n)
+
+
+def choose_share(ask: Callable[[float], float], shares: Sequence[float]) -> dict[float, float]:
+    """Goes down from the most new weights for as long as that is better.
+
+    Args:
+        ask: Gives a merge's nDCG@10 on a sample for a share of new weights.
+        shares: What may be tried, the most first.
+
+    Returns:
+        The shares that were tried, in this order, and what they gave; the best one is the last but one, or the last
+        where it is better still.
+    """
+    found: dict[float, float] = {}
+    for share in shares:
+        before = list(found.values())
+        found[share] = ask(share)
+        if before and found[share] <= before[-1]:
+            break
+    return found
 
 
 def trial(

@@ -67,6 +67,22 @@ def graded(exam: Exam, runs: Sequence[Run]) -> dict[str, ScoreArray]:
     return {name: np.array([values[name][query] for query in exam.queries]) for name in MEASURES}
 
 
+def sampled(exam: Exam, n_documents: int, seed: int) -> Exam:
+    """The exam over fewer documents: those that count for some question, and others drawn at random.
+
+    Args:
+        exam: The whole exam.
+        n_documents: How many, if not more of them count.
+        seed: Seed of the draw.
+    """
+    counting = {doc_id for grades in exam.qrels.values() for doc_id in grades}
+    others = [row for row, document in enumerate(exam.documents) if document.doc_id not in counting]
+    wanted = max(0, min(n_documents - len(counting), len(others)))
+    drawn = set(np.random.default_rng(seed).choice(others, wanted, replace=False).tolist())
+    kept = [each for row, each in enumerate(exam.documents) if row in drawn or each.doc_id in counting]
+    return exam._replace(documents=kept)
+
+
 def narrowed(exam: Exam, encoders: Sequence[Encoder], depth: int) -> Exam:
     """The exam over fewer documents: those that count for some question, and the nearest ones by the given models.
 

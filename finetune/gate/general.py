@@ -6,9 +6,7 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 
-import numpy as np
-
-from finetune.gate.exam import Exam
+from finetune.gate.exam import Exam, sampled
 from hybridret.data.dataset import read_dataset
 from hybridret.data.readers import PYTHON_DOCS, read_corpus
 from hybridret.types import Document
@@ -44,9 +42,4 @@ def everyday_exam() -> Exam:
 def _python_docs(documents: list[Document]) -> Exam:
     """The dev questions over the documents that were judged for them and others drawn at random, 1,000 in all."""
     dataset = read_dataset(PYTHON_DOCS, "dev", {document.doc_id for document in documents})
-    judged = {doc_id for grades in dataset.qrels.values() for doc_id in grades}
-    others = [row for row, document in enumerate(documents) if document.doc_id not in judged]
-    wanted = max(0, min(_DOCUMENTS - len(judged), len(others)))
-    drawn = set(np.random.default_rng(_SEED).choice(others, wanted, replace=False).tolist())
-    kept = [document for row, document in enumerate(documents) if row in drawn or document.doc_id in judged]
-    return Exam("Python's documentation", kept, dataset.queries, dataset.qrels)
+    return sampled(Exam("Python's documentation", documents, dataset.queries, dataset.qrels), _DOCUMENTS, _SEED)

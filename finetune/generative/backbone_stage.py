@@ -16,6 +16,7 @@ from finetune.generative.backbone_train import train_backbone
 from finetune.generative.config import DocidConfig
 from finetune.generative.decide import measure_docids
 from finetune.generative.rows import Row, question_rows, sentence_rows
+from finetune.labelling import Labels
 from finetune.splitting import held_out_exam, in_words
 from hybridret.docids import (
     AtomicIds,
@@ -59,7 +60,8 @@ def train_and_decide(run: FineTuning, folder: Path, seconds: float) -> dict[str,
     scheme, backbone = fit_backbone(config, run.documents, vectors, seed, run.progress)
     docids = scheme.encode(vectors, run.documents)
     owners = owners_of(run.texts, run.documents)
-    asked, told = owned(run.split.train, run.texts, owners, [each.text for each in run.split.held_out])
+    held_out = [each.text for each in run.split.held_out]
+    asked, told = owned(run.split.train, run.texts, owners, held_out, run.docid_labels)
     facts = train_backbone(backbone, docids, asked, told, config, folder / "training", seconds, seed, run.progress)
     shipped = backbone.merged() if config.lora_rank else backbone
     shipped.save(folder / _BACKBONE)
@@ -127,7 +129,11 @@ def _owner(text: Document, place: Mapping[str, int]) -> str:
 
 
 def owned(
-    questions: Sequence[Any], texts: Sequence[Document], owners: IntArray, held_out: Sequence[str]
+    questions: Sequence[Any],
+    texts: Sequence[Document],
+    owners: IntArray,
+    held_out: Sequence[str],
+    labels: Labels | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Questions and sentences about training texts, as rows about the index's documents.
 
@@ -136,11 +142,15 @@ def owned(
         texts: The training texts.
         owners: *Shape:* (n_texts,), int64, whose they are.
         held_out: Questions to compare on: a sentence that became one is not learned by heart.
+        labels: Soft labels by question and training text.
     """
     kept = {in_words(text) for text in held_out}
-    asked, told = question_rows(questions, texts), sentence_rows(texts)
+    asked, told = question_rows(questions, texts, labels), sentence_rows(texts)
     told = [row for row in told if in_words(row.text) not in kept]
-    asked, told = ([row._replace(documents=np.unique(owners[row.documents])) for row in rows] for rows in (asked, told))
+    asked, told = (
+        [row._replace(documents=np.unique(owners[row.documents]), judged=owners[row.judged]) for row in rows]
+        for rows in (asked, told)
+    )
     return asked, told
 
 

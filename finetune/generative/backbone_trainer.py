@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import TrainingArguments
 
 from finetune.generative.config import DocidConfig
-from finetune.generative.losses import rpo
+from finetune.generative.losses import rpo, taught
 from finetune.generative.planned_trainer import Mistakes, PlannedTrainer
 from finetune.generative.rows import Row
 from hybridret.docids import FILL
-from hybridret.generative import LanguageModelBackbone
+from hybridret.generative import CausalBackbone, LanguageModelBackbone
 from hybridret.types import IntArray
 
 _MAJORITY = math.log(0.5)
@@ -54,11 +54,28 @@ class BackboneTrainer(PlannedTrainer):
         rows = [self.rows[at] for at in picked.tolist()]
         right, _ = self.drawn(rows)
         docids = self.docids[right]
-        scored = self.backbone.token_log_probs([row.text for row in rows], docids)
+        texts = [row.text for row in rows]
+        scored = self.backbone.token_log_probs(texts, docids)
         if self.memorisation is not None:
             hits = (scored.detach() > _MAJORITY).all(dim=1)
             self.memorisation.update(picked, right, hits.cpu().numpy())
-        return -scored.sum() / int((docids != FILL).sum())
+        return -scored.sum() / int((docids != FILL).sum()) + self._beside(rows, texts, docids)
+
+    def _beside(self, rows: Sequence[Row], texts: list[str], docids: IntArray) -> Tensor:
+        """What else is learned, by option: the texts from their docids, the texts themselves, soft labels."""
+        config, loss = self.config, torch.zeros((), device=self.backbone.model.device)
+        if config.reverse_weight:
+            loss = loss + config.reverse_weight * self.backbone.text_loss(docids, texts)
+        if config.input_weight:
+            assert isinstance(self.backbone, CausalBackbone)
+            loss = loss + config.input_weight * self.backbone.input_loss(texts)
+        if config.teacher_weight and any(len(row.judged) > 1 for row in rows):
+            pairs = [(row.text, document) for row in rows for document in row.judged.tolist()]
+            judged = self.docids[[document for _, document in pairs]]
+            scores = self.backbone.token_log_probs([text for text, _ in pairs], judged).sum(dim=1)
+            own = scores.split([len(row.judged) for row in rows])  # type: ignore[no-untyped-call]
+            loss = loss + config.teacher_weight * taught(own, [row.labels for row in rows], config.teacher_temperature)
+        return loss
 
     def _preference(self, model: Any, picked: IntArray, mistakes: Mistakes) -> Tensor:
         """RPO of whole docids; the likelihood's weight is divided by their length."""

@@ -16,8 +16,7 @@ class DocidConfig:
     """How the docid retriever is trained, once dense is: its code tables, and the encoder of queries; or a backbone.
 
     Attributes:
-        share: Share of the training time that it gets, the rest being dense's; null: half where most questions are
-            labelled or there is a backbone, else none; 0: it stays untrained.
+        share: Share of the training time that it gets, the rest being dense's; 0: it stays untrained.
         max_steps: Steps to train; 0: as many as fit into the time given.
         backbone: Folder or hub id of a language model that learns to write docids, such as google-t5/t5-small, BART or
             any decoder-only model; empty: the built-in code decoder, which scores codes by the query's vector.
@@ -55,12 +54,19 @@ class DocidConfig:
         preference_beta: RPO's inverse temperature.
         preference_likelihood: RPO's weight of the right docid's likelihood.
         preference_random: Whether wrong documents are drawn at random instead, for comparison.
+        prefix_weight: Weight of the listwise losses of docids' first 1, 2, 4 ... codes, so that a beam search that
+            looks at no more codes yet keeps the right ones; the code decoder's alone.
+        teacher_weight: Weight of the divergence of docids' probabilities from the soft labels of the stage labels, over
+            the documents that a question has labels of.
+        teacher_temperature: Divides the soft labels.
+        reverse_weight: Weight of the loss of the other direction: a backbone learns to write texts from their docid.
+        input_weight: Weight of a decoder-only backbone's loss of the texts themselves, before the docid.
         candidates: Documents that a question is compared with in a step at most, the right ones among them.
         precision: bf16, fp32, or auto: bf16 where the processor or GPU has instructions for it.
         report_to: Where the trainer reports losses and memorisation rates to: tensorboard, wandb, none.
     """
 
-    share: float | None = None
+    share: float = 0.5
     max_steps: int = 0
     backbone: str = ""
     scheme: SchemeName = "rq"
@@ -89,6 +95,11 @@ class DocidConfig:
     preference_beta: float = 0.1
     preference_likelihood: float = 1.0
     preference_random: bool = False
+    prefix_weight: float = 0.0
+    teacher_weight: float = 0.0
+    teacher_temperature: float = 1.0
+    reverse_weight: float = 0.0
+    input_weight: float = 0.0
     candidates: int = 8192
     precision: str = "auto"
     report_to: str = "none"
@@ -100,9 +111,14 @@ class DocidConfig:
 
     def __post_init__(self) -> None:
         self._check_numbers()
-        if not self.backbone and (self.scheme != "rq" or self.lora_rank):
-            name = "lora_rank" if self.lora_rank else "scheme"
-            raise InputError(f"docid.{name} needs a docid.backbone: the code decoder has neither adapters nor schemes")
+        of_backbones = ["scheme"] if self.scheme != "rq" else []
+        of_backbones += [name for name in ("lora_rank", "reverse_weight", "input_weight") if getattr(self, name)]
+        if of_backbones and not self.backbone:
+            raise InputError(
+                f"docid.{of_backbones[0]} needs a docid.backbone: the code decoder has nothing of the kind"
+            )
+        if self.backbone and self.prefix_weight:
+            raise InputError("docid.prefix_weight is the code decoder's: a backbone learns code after code as it is")
         if self.backbone and self.order == "easy":
             raise InputError("docid.order easy asks what the model answers before it is trained: a backbone nothing")
         if self.precision not in ("auto", "bf16", "fp32"):
@@ -117,17 +133,22 @@ class DocidConfig:
             (("levels", "codes", "max_tokens"), lambda value: value >= 1, "a whole number from 1 up"),
             (("batch_size", "candidates"), lambda value: value >= 2, "a whole number from 2 up"),
             (
-                ("learning_rate", "table_learning_rate", "backbone_rate", "temperature"),
-                lambda value: value > 0,
-                "a number above 0",
-            ),
-            (
-                ("preference_rate", "preference_beta"),
+                (
+                    *("learning_rate", "table_learning_rate", "backbone_rate", "temperature"),
+                    *("preference_rate", "preference_beta", "teacher_temperature"),
+                ),
                 lambda value: value > 0,
                 "a number above 0",
             ),
             (("share", "sentences", "preference"), lambda value: 0 <= value < 1, "a share from 0 up and below 1"),
-            (("long_tail", "dynamic"), lambda value: 0 <= value < float("inf"), "a number from 0 up"),
+            (
+                (
+                    *("long_tail", "dynamic"),
+                    *("prefix_weight", "teacher_weight", "reverse_weight", "input_weight"),
+                ),
+                lambda value: 0 <= value < float("inf"),
+                "a number from 0 up",
+            ),
             (("stop_at",), lambda value: 0 < value <= 1, "a rate above 0 and at most 1"),
             (("max_steps", "lora_rank"), lambda value: value >= 0, "a whole number from 0 up"),
         )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from finetune.dense.losses import kl_divergence
+from hybridret.types import FloatArray
 
 
 def listwise(logits: Tensor, targets: Tensor, out: Tensor) -> Tensor:
@@ -18,6 +23,30 @@ def listwise(logits: Tensor, targets: Tensor, out: Tensor) -> Tensor:
         out: *Shape:* (n_texts, n_candidates), bool, candidates that leave a row: other right ones.
     """
     return functional.cross_entropy(logits.float().masked_fill(out, -torch.inf), targets)
+
+
+def taught(scores: Sequence[Tensor], labels: Sequence[FloatArray], temperature: float) -> Tensor:
+    """The divergence of docids' probabilities from soft labels, the mean over the texts with two labels or more.
+
+    Args:
+        scores: Of each text its judged documents' log-probabilities, up to a number that is the same for all.
+        labels: Of each text the teacher's scores of these documents.
+        temperature: Divides the labels.
+
+    Returns:
+        See ``kl_divergence``; 0 where no text has two labels.
+    """
+    pairs = [(own, told) for own, told in zip(scores, labels, strict=True) if len(own) > 1]
+    if not pairs:
+        return torch.zeros(())
+    logits, teacher = (
+        torch.nn.utils.rnn.pad_sequence(part, batch_first=True, padding_value=-torch.inf)
+        for part in (
+            [own.float() for own, _ in pairs],
+            [torch.from_numpy(told).to(own.device) for own, told in pairs],
+        )
+    )
+    return kl_divergence(logits, teacher, temperature)
 
 
 def code_loss(log_probs: Tensor, codes: Tensor) -> Tensor:

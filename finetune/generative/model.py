@@ -55,14 +55,20 @@ class DocidModel(nn.Module):
         encoded: Tensor = self.encoder(dict(features))["sentence_embedding"]
         return functional.normalize(encoded.float(), dim=1)
 
-    def document_scores(self, queries: Tensor, documents: Tensor) -> Tensor:
+    def document_scores(self, queries: Tensor, documents: Tensor, length: int | None = None) -> Tensor:
         """Log-probabilities of documents' docids, up to a number that is the same for all of a query.
 
-        *Shapes:* (n_queries, dimension), (n_documents,) to (n_queries, n_documents).
+        Args:
+            queries: *Shape:* (n_queries, dimension).
+            documents: *Shape:* (n_documents,), int64.
+            length: Of how many codes, the first ones; None: of all.
+
+        Returns:
+            *Shape:* (n_queries, n_documents).
         """
         scaled = (self.tables * self.log_scales.exp()[:, None, None]).flatten(0, 1)
         places: Any = self.places
-        return queries @ functional.embedding_bag(places[documents], scaled, mode="sum").T
+        return queries @ functional.embedding_bag(places[documents, :length], scaled, mode="sum").T
 
     def code_log_probs(self, queries: Tensor) -> Tensor:
         """Log-probabilities of all codes, as ``CodeDecoder`` gives them. *Shape:* (n_queries, n_levels, n_codes)."""

@@ -10,12 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 from finetune.generative.config import DocidConfig
+from finetune.labelling import Labels
 from finetune.types import Question
 from hybridret.errors import InputError
-from hybridret.types import Document, IntArray
+from hybridret.types import Document, FloatArray, IntArray
 
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*(?=\S)|\n+")
 _LEAST_LETTERS, _MOST_LETTERS = 15, 400
+
+
+_NOTHING: IntArray = np.zeros(0, dtype=np.int64)
+_NO_LABELS: FloatArray = np.zeros(0, dtype=np.float32)
 
 
 class Row(NamedTuple):
@@ -24,20 +29,35 @@ class Row(NamedTuple):
     Attributes:
         text: The text, without a prompt.
         documents: *Shape:* (n,), int64, positions in the corpus; one of them is the target of a step.
+        judged: *Shape:* (m,), int64, positions of documents that a teacher judged.
+        labels: *Shape:* (m,), float32, its scores.
     """
 
     text: str
     documents: IntArray
+    judged: IntArray = _NOTHING
+    labels: FloatArray = _NO_LABELS
 
 
-def question_rows(questions: Sequence[Question], documents: Sequence[Document]) -> list[Row]:
-    """Query2ID: questions with their documents; those without any in the corpus are left out."""
+def question_rows(
+    questions: Sequence[Question], documents: Sequence[Document], labels: Labels | None = None
+) -> list[Row]:
+    """Query2ID: questions with their documents, and soft labels; those without any in the corpus are left out."""
     place = {document.doc_id: row for row, document in enumerate(documents)}
     rows = []
     for question in questions:
         known = sorted({place[name] for name in question.positives if name in place})
         if known:
-            rows.append(Row(question.text, np.array(known, dtype=np.int64)))
+            own = (labels or {}).get(question.query_id, {})
+            judged = {place[name]: score for name, score in own.items() if name in place}
+            rows.append(
+                Row(
+                    question.text,
+                    np.array(known, dtype=np.int64),
+                    np.array(list(judged), dtype=np.int64),
+                    np.array(list(judged.values()), dtype=np.float32),
+                )
+            )
     return rows
 
 

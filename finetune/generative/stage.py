@@ -51,6 +51,7 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         seconds,
         seed,
         run.progress,
+        run.docid_labels,
     )
     model, decoder = queries.model, trained.decoder
     if run.most < 1.0:

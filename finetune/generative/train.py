@@ -13,6 +13,7 @@ from finetune.generative.asking import difficulties, memorised, own_mistakes
 from finetune.generative.config import DocidConfig
 from finetune.generative.rows import Row, question_rows, sentence_rows
 from finetune.generative.running import TrainingRuns, learn
+from finetune.labelling import Labels
 from finetune.types import Question
 from hybridret.errors import InputError
 from hybridret.types import Document, FloatArray, IntArray, Progress
@@ -54,6 +55,7 @@ def train_docids(
     seconds: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
+    labels: Labels | None = None,
 ) -> TrainedDocids:
     """Trains in place, going on from the last checkpoint in the folder where there is one.
 
@@ -69,6 +71,7 @@ def train_docids(
         seconds: Time for training, unless the configuration fixes the steps.
         seed: Seed of everything random.
         progress: Told how far the work is.
+        labels: Soft labels by question and document.
 
     Raises:
         InputError: There is no question whose document is in the corpus, or a vector does not fit the codebooks.
@@ -83,7 +86,7 @@ def train_docids(
         raise InputError(f"the vectors {vectors.shape} are not those that the codebooks were fitted to")
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(seed)
-    asked, told = question_rows(questions, documents), sentence_rows(documents)
+    asked, told = question_rows(questions, documents, labels), sentence_rows(documents)
     rows = [*asked, *told]
     if not asked:
         raise InputError("docid training has no question whose document is in the corpus")

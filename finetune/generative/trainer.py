@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import TrainerCallback, TrainingArguments
 
 from finetune.generative.config import DocidConfig
-from finetune.generative.losses import code_loss, listwise, rpo
+from finetune.generative.losses import code_loss, listwise, rpo, taught
 from finetune.generative.model import DocidModel
 from finetune.generative.planned_trainer import Mistakes, PlannedTrainer
 from finetune.generative.rows import Row
@@ -97,6 +97,13 @@ class DocidTrainer(PlannedTrainer):
             if config.code_weight:
                 codes = model.codes(torch.from_numpy(right).to(device))
                 loss = loss + config.code_weight * code_loss(model.code_log_probs(queries), codes)
+            if config.prefix_weight:
+                loss = loss + config.prefix_weight * prefix_loss(model, queries, columns, wanted, masked)
+            if config.teacher_weight:
+                judged = [torch.from_numpy(np.searchsorted(candidates, row.judged)).to(device) for row in rows]
+                own = [each[places] for each, places in zip(scores, judged, strict=True)]
+                told = taught(own, [row.labels for row in rows], config.teacher_temperature)
+                loss = loss + config.teacher_weight * told
             return loss + self.kept(model, picked, queries, columns)
 
     def priors(self, candidates: Tensor) -> Tensor | float:
@@ -141,11 +148,39 @@ def docid_log_probs(model: DocidModel, queries: Tensor, documents: Tensor) -> Te
     return log_probs.gather(2, codes.transpose(1, 2)).sum(dim=1)
 
 
+def prefix_loss(model: DocidModel, queries: Tensor, candidates: Tensor, targets: Tensor, out: Tensor) -> Tensor:
+    """The mean of the listwise losses of docids' first 1, 2, 4 ... codes, by which a beam search decides.
+
+    Prefix-oriented training as in Zeng et al., "Scalable and Effective Generative Information Retrieval", 2024,
+    section 3.4, here listwise instead of by margins: documents that share the target's prefix do not count as wrong.
+
+    Args:
+        model: The model.
+        queries: *Shape:* (n_texts, dimension).
+        candidates: *Shape:* (n_candidates,), int64.
+        targets: *Shape:* (n_texts,), int64, the column of each text's document.
+        out: *Shape:* (n_texts, n_candidates), bool, candidates that leave a row: other right ones.
+    """
+    codes, parts, length = model.codes(candidates), list[Tensor](), 1
+    same = torch.ones_like(out)
+    for level in range(codes.shape[1]):
+        same = same & (codes[targets, level, None] == codes[None, :, level])
+        if level + 1 == length < codes.shape[1]:
+            scores = model.document_scores(queries, candidates, length)
+            leave = (out | same).scatter(1, targets[:, None], False)
+            parts.append(listwise(scores, targets, leave))
+            length *= 2
+    return torch.stack(parts).mean() if parts else queries.new_zeros(())
+
+
 def _candidates(rows: Sequence[Row], n_documents: int, most: int, generator: np.random.Generator) -> IntArray:
-    """All documents, or of many the right ones and a random sample. *Shape:* (n_candidates,), int64, ascending."""
+    """All documents, or of many the right and judged ones and a random sample.
+
+    *Shape:* (n_candidates,), int64, ascending.
+    """
     if n_documents <= most:
         return np.arange(n_documents)
-    right = np.unique(np.concatenate([row.documents for row in rows]))
+    right = np.unique(np.concatenate([part for row in rows for part in (row.documents, row.judged)]))
     sample = generator.choice(n_documents, max(0, most - len(right)), replace=False)
     return np.union1d(right, sample)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hybridret.generative.language_model import LanguageModelBackbone, State, copied
+from hybridret.generative.language_model import LanguageModelBackbone
 from hybridret.generative.narrow_head import logits_of
+from hybridret.generative.state import State, copied
+from hybridret.generative.text_tokens import ended, mean_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +20,7 @@ class CausalBackbone(LanguageModelBackbone):
 
     auto_class = "AutoModelForCausalLM"
     task = "CAUSAL_LM"
+    pads_left = True
 
     def encode(self, texts: Sequence[str]) -> State:
         """Runs the model over the texts, whose keys and values are kept."""
@@ -29,6 +32,12 @@ class CausalBackbone(LanguageModelBackbone):
             output = self.model(input_ids=ids, attention_mask=mask, use_cache=True, **self._positions(mask))
             hidden = {"last": logits_of(output, self.model)[:, -1], "cache": output.past_key_values}
         return State(mask, hidden)
+
+    def input_loss(self, texts: Sequence[str]) -> Tensor:
+        """The mean of the negative log-probabilities of texts' tokens, and ends, each after those before it."""
+        ids, mask = self._inputs(texts)
+        output = self.model(input_ids=ids, attention_mask=mask, use_cache=False, **self._positions(mask))
+        return mean_loss(logits_of(output, self.model)[:, :-1], ids[:, 1:], mask[:, :-1])
 
     def _first(self, state: State) -> Tensor:
         state.width = 1
@@ -58,10 +67,9 @@ class CausalBackbone(LanguageModelBackbone):
         )
         return logits_of(output, self.model)
 
-    def _teacher_forced(self, texts: Sequence[str], tokens: Tensor) -> Tensor:
+    def _teacher_forced(self, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         import torch
 
-        ids, mask = self._inputs(texts)
         whole = torch.cat([ids, tokens[:, :-1]], dim=1)
         mask = torch.cat([mask, torch.ones_like(tokens[:, :-1])], dim=1)
         output = self.model(input_ids=whole, attention_mask=mask, use_cache=False, **self._positions(mask))
@@ -74,14 +82,6 @@ class CausalBackbone(LanguageModelBackbone):
             return {}
         return {"position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0)}
 
-    def _inputs(self, texts: Sequence[str]) -> Any:
+    def _inputs(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Tokens and their mask, each text ended and filled up on the left. *Shapes:* (n, n_tokens)."""
-        import torch
-
-        end = self.tokenizer.eos_token_id
-        tokens = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
-        tokens = [[*(own[:-1] if own[-1:] == [end] else own), end] for own in tokens]
-        longest = max(map(len, tokens))
-        ids = torch.tensor([[self._pad] * (longest - len(own)) + own for own in tokens])
-        mask = torch.tensor([[0] * (longest - len(own)) + [1] * len(own) for own in tokens])
-        return ids.to(self.model.device), mask.to(self.model.device)
+        return self._padded([ended(own, self.tokenizer.eos_token_id) for own in self._tokenized(texts)])

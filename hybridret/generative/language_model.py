@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +17,8 @@ from hybridret.errors import InputError, ModelError
 from hybridret.generative.adapters import base_weights, is_adapted, load_adapter, merged, with_lora
 from hybridret.generative.code_tokens import add_code_tokens, code_tokens
 from hybridret.generative.narrow_head import narrowed, only_tokens
+from hybridret.generative.state import State
+from hybridret.generative.text_tokens import ended, mean_loss, padded
 from hybridret.generative.trusted import SETTINGS, without_ways_out
 from hybridret.types import FloatArray, IntArray, ScoreArray
 
@@ -32,25 +32,6 @@ _MOST_LOGITS = 2**26
 _PROBE = "The 3 quick-brown foxes, jump > over!"
 _KEYS = ("backbone", "level_sizes", "max_tokens", "probe")
 _MODEL, _ADAPTER = "model", "adapter"
-
-
-@dataclass
-class State:
-    """What a language model keeps of a batch of queries.
-
-    Attributes:
-        mask: *Shape:* (n_queries, n_text_tokens), int64, 0 for padding.
-        encoded: What ``encode`` worked out: an encoder's output, or the prompts' last logits and their cache.
-        width: How many beams each query has.
-        cache: Keys and values of the beams.
-        extra: What a decoder's step reads besides, as wide as the beams are.
-    """
-
-    mask: Tensor
-    encoded: Any
-    width: int = 1
-    cache: Any = None
-    extra: Any = None
 
 
 class LanguageModelBackbone(ABC):
@@ -69,6 +50,7 @@ class LanguageModelBackbone(ABC):
 
     auto_class: ClassVar[str]
     task: ClassVar[str]
+    pads_left: ClassVar[bool] = False
 
     def __init__(
         self, model: Any, tokenizer: Any, level_sizes: Sequence[int] | None, max_tokens: int = MAX_TOKENS
@@ -272,7 +254,7 @@ class LanguageModelBackbone(ABC):
         tokens = torch.stack([self._vocabulary(level, column) for level, column in enumerate(wanted.T)], dim=1)
         start = self._start(0, docids.shape[1])
         with self._only(0, docids.shape[1]):
-            logits = self._teacher_forced(texts, tokens)
+            logits = self._teacher_forced(*self._inputs(texts), tokens)
         scored = [
             self._normalised(logits[:, level], level, start).gather(1, wanted[:, level, None].clamp(min=0))
             for level in range(docids.shape[1])
@@ -282,6 +264,26 @@ class LanguageModelBackbone(ABC):
     def loss(self, texts: Sequence[str], docids: IntArray) -> Tensor:
         """The mean of the tokens' negative log-probabilities; see ``Backbone``."""
         return -self.token_log_probs(texts, docids).sum() / int((docids != END).sum())
+
+    def text_loss(self, docids: IntArray, texts: Sequence[str]) -> Tensor:
+        """The other direction: the mean of the negative log-probabilities of texts' tokens, and ends, after a docid.
+
+        Args:
+            docids: *Shape:* (n_texts, n_tokens), int64, filled up with ``END``.
+            texts: The texts, which are cut after ``max_tokens``.
+
+        Raises:
+            InputError: There is not one docid a text, or a docid has a token that the levels lack.
+        """
+        self._check(texts, docids)
+        end, firsts = self.tokenizer.eos_token_id, self._firsts or [0] * docids.shape[1]
+        prompts = [
+            [*(first + code for first, code in zip(firsts, docid, strict=False) if code != END), end]
+            for docid in docids.tolist()
+        ]
+        wanted, there = padded([ended(own, end) for own in self._tokenized(texts)], self._pad)
+        wanted, there = wanted.to(self.model.device), there.to(self.model.device)
+        return mean_loss(self._teacher_forced(*self._padded(prompts), wanted), wanted, there)
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> State:
@@ -306,8 +308,25 @@ class LanguageModelBackbone(ABC):
         """
 
     @abstractmethod
-    def _teacher_forced(self, texts: Sequence[str], tokens: Tensor) -> Tensor:
-        """Logits of all tokens. *Shapes:* (n_texts, n_tokens, n_vocabulary), from (n_texts, n_tokens)."""
+    def _teacher_forced(self, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
+        """Logits of all tokens, after inputs with their mask.
+
+        *Shapes:* (n_texts, n_tokens, n_vocabulary), from twice (n_texts, n_input_tokens) and (n_texts, n_tokens).
+        """
+
+    @abstractmethod
+    def _inputs(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Texts as the model reads them: tokens and their mask. *Shapes:* (n_texts, n_tokens), int64."""
+
+    def _tokenized(self, texts: Sequence[str]) -> list[list[int]]:
+        """Each text's tokens, cut."""
+        tokens: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
+        return tokens
+
+    def _padded(self, tokens: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """Inputs of one length, and their mask. *Shapes:* (n_texts, n_tokens), int64."""
+        ids, mask = padded(tokens, self._pad, self.pads_left)
+        return ids.to(self.model.device), mask.to(self.model.device)
 
     def _beams(self, state: State, level: int, tokens: IntArray, parents: IntArray) -> tuple[Tensor, Tensor | None]:
         """The beams' newest tokens, and which cached beams they continue; ``state.width`` becomes theirs.
@@ -371,10 +390,3 @@ class LanguageModelBackbone(ABC):
         sizes = self.level_sizes or (self.n_vocabulary,) * docids.shape[1]
         if docids.shape[1] > len(sizes) or (docids < END).any() or (docids >= np.array(sizes)[: docids.shape[1]]).any():
             raise InputError(f"a docid has a token that the backbone's levels {self.level_sizes} lack")
-
-
-def copied(cache: Any) -> Any:
-    """A cache that shares its tensors with another one and grows by itself."""
-    twin = copy.copy(cache)
-    twin.layers = [copy.copy(layer) for layer in cache.layers]
-    return twin

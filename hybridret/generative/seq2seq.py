@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hybridret.errors import ModelError
-from hybridret.generative.language_model import LanguageModelBackbone, State, copied
+from hybridret.generative.language_model import LanguageModelBackbone
 from hybridret.generative.narrow_head import logits_of
+from hybridret.generative.state import State, copied
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,11 +81,10 @@ class Seq2SeqBackbone(LanguageModelBackbone):
         state.cache = output.past_key_values
         return logits_of(output, self.model)
 
-    def _teacher_forced(self, texts: Sequence[str], tokens: Tensor) -> Tensor:
+    def _teacher_forced(self, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         import torch
 
-        ids, mask = self._inputs(texts)
-        shifted = torch.cat([self._begun(len(texts)), tokens[:, :-1]], dim=1)
+        shifted = torch.cat([self._begun(len(ids)), tokens[:, :-1]], dim=1)
         output = self.model(
             input_ids=ids,
             attention_mask=mask,
@@ -103,13 +103,6 @@ class Seq2SeqBackbone(LanguageModelBackbone):
             raise ModelError(f"{type(self.model).__name__} names no token to start decoding with")
         return torch.full((n, 1), int(start), device=self.model.device)
 
-    def _inputs(self, texts: Sequence[str]) -> Any:
+    def _inputs(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Tokens and their mask, filled up on the right; an empty text is an end token. *Shapes:* (n, n_tokens)."""
-        import torch
-
-        tokens = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
-        tokens = [own or [self.tokenizer.eos_token_id] for own in tokens]
-        longest = max(map(len, tokens))
-        ids = torch.tensor([own + [self._pad] * (longest - len(own)) for own in tokens])
-        mask = torch.tensor([[1] * len(own) + [0] * (longest - len(own)) for own in tokens])
-        return ids.to(self.model.device), mask.to(self.model.device)
+        return self._padded([own or [self.tokenizer.eos_token_id] for own in self._tokenized(texts)])

@@ -69,6 +69,55 @@ def test_token_log_probs_and_loss_are_those_of_a_plain_float64_pass(
     assert all(np.isfinite(one.grad.numpy()).all() for one in backbone.model.parameters() if one.grad is not None)
 
 
+def plain_text_loss(backbone: Any, before: list[int], tokens: list[int]) -> float:
+    """The sum of the tokens' negative log-probabilities after others by plain float64 passes, one a token."""
+    import torch
+
+    model, total = copy.deepcopy(backbone.model).double(), 0.0
+    for at, token in enumerate(tokens):
+        with torch.no_grad():
+            if isinstance(backbone, Seq2SeqBackbone):
+                begun = [model.config.decoder_start_token_id, *tokens[:at]]
+                output = model(input_ids=torch.tensor([before]), decoder_input_ids=torch.tensor([begun]))
+            else:
+                output = model(input_ids=torch.tensor([[*before, *tokens[:at]]]))
+        total -= log_softmax(output.logits[0, -1].numpy())[token]
+    return total
+
+
+@pytest.mark.parametrize("docids", [CODES, WORDS], ids=["codes", "words"])
+def test_the_other_direction_is_the_loss_of_a_plain_float64_pass(
+    make_backbone: MakeBackbone, level_sizes: Any, shape: str, docids: IntArray
+) -> None:
+    backbone = make_backbone(shape, level_sizes if docids is CODES else None)
+    end = backbone.tokenizer.eos_token_id
+    total, count = 0.0, 0
+    for text, docid in zip(TEXTS, docids.tolist(), strict=True):
+        names = [f"<docid:{level}:{code}>" for level, code in enumerate(docid) if code != END]
+        known = [code for code in docid if code != END]
+        docid_tokens = known if docids is WORDS else backbone.tokenizer.convert_tokens_to_ids(names)
+        tokens = [token for token in backbone.tokenizer(text)["input_ids"] if token != end] + [end]
+        total += plain_text_loss(backbone, [*docid_tokens, end], tokens)
+        count += len(tokens)
+    found = backbone.text_loss(docids, TEXTS)
+    assert found.item() == pytest.approx(total / count, abs=1e-5)
+    found.backward()
+    assert all(np.isfinite(one.grad.numpy()).all() for one in backbone.model.parameters() if one.grad is not None)
+    with pytest.raises(InputError, match="4 texts are trained with docids of shape"):
+        backbone.text_loss(docids[:2], TEXTS)
+
+
+@pytest.mark.parametrize("causal", ["llama", "gpt2"])
+def test_the_loss_of_the_text_itself_is_that_of_a_plain_float64_pass(make_backbone: MakeBackbone, causal: str) -> None:
+    backbone = make_backbone(causal)
+    total, count = 0.0, 0
+    for text in TEXTS:
+        tokens = [*backbone.tokenizer(text)["input_ids"], backbone.tokenizer.eos_token_id]
+        total += plain_text_loss(backbone, tokens[:1], tokens[1:])
+        count += len(tokens) - 1
+    assert backbone.input_loss(TEXTS).item() == pytest.approx(total / count, abs=1e-5)
+
+
 @pytest.mark.parametrize("is_text", [False, True], ids=["codes", "words"])
 def test_cached_stepping_equals_uncached(
     make_backbone: MakeBackbone, level_sizes: Any, shape: str, is_text: bool

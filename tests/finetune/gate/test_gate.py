@@ -11,9 +11,9 @@ import torch
 from scipy.stats import ttest_rel
 
 from finetune.encoding import RememberingEncoder
-from finetune.gate import Exam, GateConfig, decide, general_exam, measure
+from finetune.gate import Exam, GateConfig, choose_share, decide, general_exam, measure
 from finetune.gate.decide import paired_p
-from finetune.gate.exam import narrowed
+from finetune.gate.exam import narrowed, sampled
 from finetune.gate.general import everyday_exam
 from finetune.gate.merge import merged
 from finetune.splitting import held_out_exam, split
@@ -34,7 +34,11 @@ def values(scores: Any) -> dict[str, Any]:
 
 
 def decided(
-    gains: dict[float, float], general: dict[float, float] | None = None, most: float = 1.0, **settings: Any
+    gains: dict[float, float],
+    general: dict[float, float] | None = None,
+    most: float = 1.0,
+    compared: int = 1,
+    **settings: Any,
 ) -> Any:
     """A decision where a model with a share of new weights is better by so much, and generally worth so much."""
 
@@ -43,7 +47,7 @@ def decided(
         return values(OLD), values(OLD + NOISE + gains[ratio]), told
 
     old_general = None if general is None else values([general[0.0]] * 5)
-    return decide(values(OLD), old_general, ask, GateConfig(**settings), most)
+    return decide(values(OLD), old_general, ask, GateConfig(**settings), most, compared)
 
 
 def test_a_better_model_passes_at_once() -> None:
@@ -70,6 +74,31 @@ def test_made_questions_prove_a_merge_at_most() -> None:
     assert decision.sentence().startswith("A merge with 50% of the new weights is shipped: better on held-out")
     assert decided({0.5: -0.1, 0.25: 0.1}, most=0.5).ratio == 0.25
     assert [trial.ratio for trial in decided({0.5: -0.1, 0.25: -0.1}, most=0.5).trials] == [0.5, 0.25]
+
+
+def test_shares_of_new_weights_are_tried_downwards_while_that_is_better() -> None:
+    values = {1.0: 0.4, 0.75: 0.5, 0.5: 0.45, 0.25: 0.6}
+    assert choose_share(values.__getitem__, [1.0, 0.75, 0.5, 0.25]) == {1.0: 0.4, 0.75: 0.5, 0.5: 0.45}
+    assert choose_share(lambda share: -share, [1.0, 0.75, 0.5]) == {1.0: -1.0, 0.75: -0.75, 0.5: -0.5}
+    assert choose_share(lambda share: share, [1.0, 0.75, 0.5]) == {1.0: 1.0, 0.75: 0.75}
+
+
+def test_a_share_that_was_chosen_among_several_has_to_pass_for_all_of_them() -> None:
+    decision = decided({0.75: 0.1}, most=0.75, compared=3)
+    assert decision.ratio == 0.75
+    assert decision.trials[0].p == pytest.approx(min(1.0, 3 * ttest_rel(OLD + NOISE + 0.1, OLD).pvalue)), "Bonferroni"
+
+
+def test_a_sample_keeps_what_counts_and_draws_the_rest() -> None:
+    documents = [Document(str(at), str(at), {}) for at in range(40)]
+    exam = Exam("x", documents, {"q": "?", "r": "?"}, {"q": {"7": 1}, "r": {"30": 1, "7": 1}})
+    names = [document.doc_id for document in sampled(exam, 12, seed=0).documents]
+    assert len(names) == 12
+    assert {"7", "30"} <= set(names)
+    assert names == sorted(names, key=int)
+    assert names != [document.doc_id for document in sampled(exam, 12, seed=1).documents]
+    assert [document.doc_id for document in sampled(exam, 1, seed=0).documents] == ["7", "30"]
+    assert sampled(exam, 100, seed=0).documents == documents
 
 
 def test_the_base_is_kept_where_nothing_is_better() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -91,6 +92,40 @@ def test_everything_told_is_known_by_heart(folder: Folder, shape: str, settings:
     assert [step for step, *_ in facts["curve"]] == list(range(15, 151, 15))
     assert min(facts["curve"][-1][1:]) > max(facts["curve"][0][1:])
     assert backbone.max_tokens == 256
+
+
+@pytest.mark.parametrize("shape", ["t5", "llama"])
+def test_both_directions_are_learned_together(folder: Folder, shape: str, tmp_path: Path) -> None:
+    before, docids, _ = fitted(folder(shape))
+    texts = [row.text for row in TOLD]
+    untaught = before.text_loss(docids, texts).item()
+    backbone, _, facts = trained(folder(shape), tmp_path, max_steps=150, reverse_weight=1.0)
+    assert facts["memorised"] == 1.0
+    assert backbone.text_loss(docids, texts).item() < 0.5 * untaught
+
+
+def test_texts_themselves_are_learned_beside_docids(folder: Folder, tmp_path: Path) -> None:
+    before, _, _ = fitted(folder("llama"))
+    texts = [row.text for row in [*TOLD, *ASKED]]
+    backbone, _, facts = trained(folder("llama"), tmp_path, max_steps=150, input_weight=1.0)
+    assert facts["memorised"] == 1.0
+    assert backbone.input_loss(texts).item() < 0.5 * before.input_loss(texts).item()
+
+
+@pytest.mark.parametrize("shape", ["t5", "llama"])
+def test_soft_labels_are_taught_to_backbones(folder: Folder, shape: str, tmp_path: Path) -> None:
+    """The teacher holds the document after the right one for three times as likely as the one after that."""
+    judged = [
+        (np.array([(at + 1) % 12, (at + 2) % 12]), np.array([math.log(3.0), 0.0], np.float32)) for at in range(12)
+    ]
+    asked = [row._replace(judged=own[0], labels=own[1]) for row in ASKED for own in [judged[row.documents[0]]]]
+    backbone, docids, config = fitted(folder(shape), teacher_weight=3.0, max_steps=150, sentences=0.0)
+    train_backbone(backbone, docids, asked, [], config, tmp_path, seed=1)
+    backbone.model.eval()
+    pairs = [(row.text, document) for row in asked for document in row.judged.tolist()]
+    scores = backbone.token_log_probs([text for text, _ in pairs], docids[[document for _, document in pairs]])
+    likelier, other = scores.detach().sum(dim=1).view(-1, 2).T
+    assert (likelier - other).numpy() == pytest.approx(math.log(3.0), abs=0.5)
 
 
 @pytest.mark.parametrize(("shape", "settings"), [("t5", {}), ("llama", {"lora_rank": 4, "dynamic": 2.0})])
@@ -223,6 +258,11 @@ def test_tokens_of_codes_start_from_what_they_stand_for(folder: Folder) -> None:
     [
         ({"scheme": "path"}, r"docid\.scheme needs a docid\.backbone"),
         ({"lora_rank": 8}, r"docid\.lora_rank needs a docid\.backbone"),
+        ({"reverse_weight": 1.0}, r"docid\.reverse_weight needs a docid\.backbone"),
+        ({"input_weight": 1.0}, r"docid\.input_weight needs a docid\.backbone"),
+        ({"backbone": "x", "prefix_weight": 1.0}, r"docid\.prefix_weight is the code decoder's"),
+        ({"backbone": "x", "reverse_weight": -1.0}, r"docid\.reverse_weight must be"),
+        ({"teacher_temperature": 0.0}, r"docid\.teacher_temperature must be"),
         ({"backbone": "x", "order": "easy"}, r"docid\.order easy"),
         ({"backbone": "x", "lora_rank": -1}, r"docid\.lora_rank must be"),
         ({"backbone": "x", "backbone_rate": 0.0}, r"docid\.backbone_rate must be"),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.special import log_softmax
 
-from finetune.generative.losses import code_loss, listwise, rpo
+from finetune.generative.losses import code_loss, listwise, rpo, taught
 
 
 def test_listwise_is_the_cross_entropy_without_what_leaves() -> None:
@@ -41,3 +41,16 @@ def test_rpo_equals_its_formula() -> None:
     )
     found = rpo(*(torch.tensor(each) for each in (b, w, rb, rw)), beta, alpha)
     np.testing.assert_allclose(float(found), expected, rtol=1e-9)
+
+
+def test_soft_labels_are_taught_by_the_divergence_from_their_softmax() -> None:
+    scores, labels = [[-3.0, -1.0, -2.5], [-1.0], [-2.0, -2.2]], [[2.0, 0.5, 1.0], [4.0], [0.0, 3.0]]
+    expected = []
+    for own, told in ((scores[0], labels[0]), (scores[2], labels[2])):  # one label alone teaches nothing
+        teacher = [math.exp(one / 2.0) / sum(math.exp(other / 2.0) for other in told) for one in told]
+        student = [math.exp(one) / sum(math.exp(other) for other in own) for one in own]
+        expected.append(sum(t * math.log(t / s) for t, s in zip(teacher, student, strict=True)))
+    told_arrays = [np.array(one, dtype=np.float32) for one in labels]
+    found = taught([torch.tensor(one) for one in scores], told_arrays, 2.0)
+    assert math.isclose(float(found), sum(expected) / 2, rel_tol=1e-5)
+    assert float(taught([torch.tensor([1.0])], [np.array([1.0], dtype=np.float32)], 1.0)) == 0.0

@@ -24,6 +24,14 @@ def test_questions_keep_the_documents_that_are_there() -> None:
     assert row.documents.tolist() == [0, 1]
 
 
+def test_questions_keep_the_soft_labels_of_documents_that_are_there() -> None:
+    labels = {"q": {"b": 0.5, "gone": 3.0, "a": -1.0}, "s": {"a": 1.0}}
+    judged, plain = question_rows([Question("q", "who?", ("b",)), Question("r", "what?", ("a",))], DOCUMENTS, labels)
+    assert judged.judged.tolist() == [1, 0]
+    assert judged.labels.tolist() == [0.5, -1.0]
+    assert plain.judged.tolist() == plain.labels.tolist() == []
+
+
 def test_documents_are_told_by_title_and_sentences() -> None:
     rows = [(row.text, row.documents.tolist()) for row in sentence_rows(DOCUMENTS)]
     assert rows == [

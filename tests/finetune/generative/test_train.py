@@ -16,7 +16,8 @@ from finetune.generative.config import DocidConfig
 from finetune.generative.model import DocidModel
 from finetune.generative.rows import question_rows
 from finetune.generative.train import TrainedDocids, table_rate, train_docids
-from finetune.generative.trainer import DocidTrainer, docid_log_probs
+from finetune.generative.trainer import DocidTrainer, docid_log_probs, prefix_loss
+from finetune.labelling import Labels
 from finetune.types import Question
 from hybridret.dense import TransformerEncoder
 from hybridret.docids import ResidualQuantizer
@@ -50,11 +51,11 @@ class Toy:
         self.vectors: FloatArray = encoder.encode_documents([document.text for document in self.documents])
         self.quantizer = ResidualQuantizer.fit(self.vectors, 3, 8, seed=0)
 
-    def train(self, folder: Path, **settings: Any) -> tuple[Any, TrainedDocids]:
+    def train(self, folder: Path, labels: Labels | None = None, **settings: Any) -> tuple[Any, TrainedDocids]:
         model = copy.deepcopy(self.encoder._original)
         config = DocidConfig(**{**SETTINGS, **settings})
         trained = train_docids(
-            model, self.quantizer, self.documents, self.vectors, self.questions, config, folder, seed=1
+            model, self.quantizer, self.documents, self.vectors, self.questions, config, folder, seed=1, labels=labels
         )
         return model, trained
 
@@ -170,6 +171,61 @@ def test_scores_in_training_are_those_of_the_decoder_but_for_a_number_a_query(to
     np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(model.codes(everything).numpy(), codes)
     np.testing.assert_allclose(model.decoder().scales, decoder.scales, rtol=1e-6)
+
+
+def test_the_prefix_loss_is_a_listwise_loss_of_each_length(toy: Toy) -> None:
+    rng = np.random.default_rng(2)
+    codes = rng.integers(0, 3, size=(12, 5))
+    decoder = CodeDecoder(rng.normal(size=(5, 3, 4)).astype(np.float32), np.full(5, 2.0, dtype=np.float32))
+    model = DocidModel(copy.deepcopy(toy.encoder._original), decoder, codes)
+    queries = torch.tensor(rng.normal(size=(6, 4)).astype(np.float32))
+    candidates, targets = np.arange(1, 12), rng.integers(0, 11, size=6)
+    out = rng.random((6, 11)) < 0.2
+    out[np.arange(6), targets] = False
+    log_probs, losses = decoder.log_probs(queries.numpy()), []
+    for length in (1, 2, 4):
+        for text, target in enumerate(targets.tolist()):
+            prefix = codes[candidates[target], :length]
+            scores = {
+                at: sum(float(log_probs[text, level, codes[document, level]]) for level in range(length))
+                for at, document in enumerate(candidates.tolist())
+                if at == target or not (out[text, at] or (codes[document, :length] == prefix).all())
+            }
+            losses.append(np.log(sum(np.exp(score) for score in scores.values())) - scores[target])
+    found = prefix_loss(model, queries, *(torch.from_numpy(each) for each in (candidates, targets, out)))
+    assert found.item() == pytest.approx(np.mean(losses), rel=1e-5)
+    one = DocidModel(copy.deepcopy(toy.encoder._original), CodeDecoder(decoder.tables[:1]), codes[:, :1])
+    none = prefix_loss(one, queries, *(torch.from_numpy(each) for each in (candidates, targets, out)))
+    assert none.item() == 0
+
+
+def test_prefixes_are_learned_beside_whole_docids(toy: Toy, tmp_path: Path) -> None:
+    before = toy.right(toy.encoder._original, CodeDecoder(toy.quantizer.codebooks))
+    model, trained = toy.train(tmp_path, prefix_weight=1.0)
+    assert toy.right(model, trained.decoder) > before + 0.3
+
+
+def test_soft_labels_move_docids(toy: Toy, tmp_path: Path) -> None:
+    """The teacher holds the document after the right one for far likelier than any other that it judged."""
+    labels = {
+        question.query_id: {WORDS[(WORDS.index(question.positives[0]) + by) % 12]: 4.0 * (by == 1) for by in (1, 2, 3)}
+        for question in toy.questions
+    }
+
+    def followers_first(model: Any, decoder: CodeDecoder) -> float:
+        queries = TransformerEncoder(model, "toy", toy.encoder.prompts).encode_queries(
+            [question.text for question in toy.questions]
+        )
+        codes, found = toy.quantizer.encode(toy.vectors), []
+        for question, log_probs in zip(toy.questions, decoder.log_probs(queries), strict=True):
+            right = WORDS.index(question.positives[0])
+            found.append(decoder.score(log_probs, codes)[[(right + by) % 12 for by in (1, 2, 3)]].argmax() == 0)
+        return float(np.mean(found))
+
+    model, trained = toy.train(tmp_path / "without")
+    assert followers_first(model, trained.decoder) < 0.7
+    model, trained = toy.train(tmp_path / "with", labels, teacher_weight=3.0, candidates=10)
+    assert followers_first(model, trained.decoder) > 0.9
 
 
 def test_own_mistakes_pair_the_right_document_with_each_better_ranked_one(toy: Toy) -> None:

@@ -84,3 +84,11 @@ def test_a_backbone_that_is_not_there_is_refused_before_anything_is_done(tiny_mo
     with pytest.raises(ModelError, match="nowhere' cannot be loaded"):
         run(tiny_model, tmp_path / "b", str(tmp_path / "nowhere"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_decoder_has_no_loss_of_its_input(
+    tiny_model: Path, language_model_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"docid\.input_weight needs a decoder-only backbone, which .* is not"):
+        run(tiny_model, tmp_path / "b", str(language_model_folder("t5")), input_weight=1.0)
+    assert not (tmp_path / "b.work").exists()

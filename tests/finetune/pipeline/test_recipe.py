@@ -64,6 +64,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         ("dense:\n  batch_size: 1", "dense.batch_size must be a whole number from 2 up"),
         ("dense:\n  schedule: stairs", "must be one of cosine, linear"),
         ("negatives:\n  sources: {colbert: 1}", "unknown source of negatives 'colbert'"),
+        ("docid:\n  teacher_weight: 1", "docid.teacher_weight learns from soft labels: set labels.teacher"),
         ("minutes: -1", "minutes must be a number above 0"),
         ("[1, 2]", "must map stages to their settings"),
         ("a: [", "is not YAML"),

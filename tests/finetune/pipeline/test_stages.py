@@ -52,6 +52,7 @@ def test_pretraining_soft_labels_and_lora_in_one_run(
             "lora_rank": 2,
             "long_tail": 0.5,
         },
+        "docid": {"share": 0.5, "max_steps": 3, "levels": 3, "codes": 8, "prefix_weight": 0.5, "teacher_weight": 1.0},
     }
     documents = read_corpus(str(domain.folder))
     questions = read_questions(domain.folder, documents=documents).questions
@@ -63,6 +64,7 @@ def test_pretraining_soft_labels_and_lora_in_one_run(
         recipe=changed(Recipe(), settings, "here"),
     )
     assert list(report["stages"])[3] == "pretrain"
+    assert all(np.isfinite(report["docid"]["losses"]))
     work = tmp_path / "b.work"
     labels = json.loads((work / "labels" / "labels.json").read_text())
     negatives = json.loads((work / "negatives" / "negatives.json").read_text())
