@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from finetune.gate.general import everyday_exam
+from finetune.negatives.pool import nearest
 from hybridret.changes import Changes
 from hybridret.dense import DenseRetriever
 from hybridret.fit import fit_ranker
+from hybridret.fusion.evidence import Spread
 from hybridret.hybrid import HybridIndex
-from hybridret.types import Encoder, Progress
+from hybridret.types import Encoder, Progress, ScoreArray
+
+_CHANCE = 100
 
 
 def fit_fusion(
@@ -24,7 +31,7 @@ def fit_fusion(
 
     Where questions were made, the fit's questions lifted out of documents are what was trained on: trained retrievers
     answer them better than any user's. They are put to the untrained model then; only the spread of cosines is the
-    trained one's, and docids weigh nothing until labels come.
+    trained one's (see ``matched``), and docids weigh nothing until labels come.
 
     Args:
         bundle: Folder of the bundle.
@@ -39,7 +46,33 @@ def fit_fusion(
         return
     generation, store = changes.generation, changes.store
     texts = [document.text for _, document in store.documents()]
-    dense = DenseRetriever(untrained.encode_documents(texts, progress), generation.config.index)
-    before = replace(generation, dense=dense, docid=None)
+    vectors = untrained.encode_documents(texts, progress)
+    before = replace(generation, dense=DenseRetriever(vectors, generation.config.index), docid=None)
     ranker = fit_ranker(before, store.by_key, untrained, (), progress)
-    changes.set_ranker(replace(ranker, spread=generation.spread))
+    strangers = list(everyday_exam().queries.values())
+    by_chance, now = (
+        np.concatenate([run.scores for run in nearest(encoder.encode_queries(strangers), own, _CHANCE)])
+        for encoder, own in ((untrained, vectors), (trained, generation.dense.vectors[generation.alive]))
+    )
+    changes.set_ranker(replace(ranker, spread=matched(before.spread, by_chance, now) or generation.spread))
+
+
+def matched(spread: Spread, before: ScoreArray, after: ScoreArray) -> Spread | None:
+    """The spread by which a trained model's cosines say as much as the untrained one's did.
+
+    Training moves questions and documents towards each other, and by the spread between documents any question then
+    seems answered. So both models are asked questions on everyday matters, whose best documents are found by chance:
+    these cosines, standardised, are to have the same mean and deviation.
+
+    Args:
+        spread: The untrained model's.
+        before: *Shape:* (n,), float64, its cosines found by chance.
+        after: *Shape:* (m,), float64, the trained model's.
+
+    Returns:
+        None where either are all alike.
+    """
+    if not before.std() or not after.std():
+        return None
+    deviation = spread.deviation * after.std() / before.std()
+    return Spread(float(after.mean() - (before.mean() - spread.mean) / spread.deviation * deviation), float(deviation))

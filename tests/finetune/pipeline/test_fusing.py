@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune.fusing import fit_fusion
+from finetune.fusing import fit_fusion, matched
 from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder
 from hybridret.fusion import Ranker
+from hybridret.fusion.evidence import Spread
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document
 from tests.conftest import StubEmbeddings
@@ -45,10 +46,19 @@ def test_without_labels_the_untrained_model_is_asked(documents: list[Document], 
     wanted = ranker_of(tmp_path / "u")
     assert found.weights == pytest.approx(wanted.weights, abs=1e-6)
     assert found.report["nDCG@10"] == wanted.report["nDCG@10"]
-    assert found.spread == Changes.open(tmp_path / "b").generation.spread
     assert wanted.spread is not None
     assert found.spread is not None
     assert found.spread.deviation < 0.8 * wanted.spread.deviation, "64 dimensions spread cosines less than 8"
+
+
+def test_cosines_found_by_chance_say_as_much_as_before() -> None:
+    before, after = np.array([0.2, 0.3, 0.5]), np.array([0.6, 0.7, 0.9, 0.95])
+    found = matched(Spread(0.1, 0.2), before, after)
+    assert found is not None
+    for told in (np.mean, np.std):
+        assert told((after - found.mean) / found.deviation) == pytest.approx(told((before - 0.1) / 0.2))
+    assert matched(Spread(0.1, 0.2), before, before) == pytest.approx(Spread(0.1, 0.2))
+    assert matched(Spread(0.1, 0.2), before, np.full(3, 0.5)) is None
 
 
 def test_with_labels_the_trained_model_is_asked(documents: list[Document], tmp_path: Path) -> None:
