@@ -310,8 +310,8 @@ class Run(Preparation):
     def _shares(self, exam: Exam, merge: Callable[[float], Loaded]) -> dict[float, float]:
         """By labelled questions over a sample of the documents, what shares of new weights give; else nothing.
 
-        The sample is as large as its time allows; where the documents that count for some question are already more,
-        there is none.
+        The sample is as large as its time allows, or whole where steps are counted instead of time; where the documents
+        that count for some question take longer already, there is none.
         """
         from finetune.gate import choose_share, measure
         from finetune.gate.exam import sampled
@@ -320,8 +320,9 @@ class Run(Preparation):
             return {}
         shares, seconds = [1.0, *sorted(self.recipe.gate.ratios, reverse=True)], CHOOSING * 60 * self.recipe.minutes
         each = len(shares) * float(self.base_vectors.facts["encoding"]) / len(self.texts)
-        sample = sampled(exam, min(_SAMPLE, int(seconds / each)), self.recipe.seed)
-        if len(sample.documents) * each > seconds:
+        affordable = len(self.texts) if self.recipe.dense.max_steps else int(seconds / each)
+        sample = sampled(exam, min(_SAMPLE, affordable), self.recipe.seed)
+        if len(sample.documents) > affordable:
             return {}
         return choose_share(
             lambda share: float(measure(merge(share).encoder, sample, self.progress)[DECIDING].mean()), shares

@@ -87,9 +87,11 @@ def ask(
     return old, new
 
 
-def material(documents: Sequence[Document], old: Asked, new: Asked, new_ids: set[str]) -> Material:
-    """What is learned from; see ``Material``. Documents keep their positions."""
-    told = sentence_rows(documents)
+def material(
+    documents: Sequence[Document], old: Asked, new: Asked, new_ids: set[str], kinds: Sequence[str]
+) -> Material:
+    """What is learned from; see ``Material``. Documents keep their positions, and are told by the given kinds."""
+    told = sentence_rows(documents, kinds)
     is_new = [documents[int(row.documents[0])].doc_id in new_ids for row in told]
     return Material(
         question_rows(new.train, documents),

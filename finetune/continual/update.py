@@ -212,7 +212,7 @@ class Update:
         """What is learned from; sentences that were made into held-out questions are not."""
         old, new = self.asked
         exam = held_out_exam(self.texts, [*old.held_out, *new.held_out])
-        return material(exam.documents, old, new, self.new_ids)
+        return material(exam.documents, old, new, self.new_ids, self.recipe.docid.told)
 
     def _seconds_left(self) -> float:
         """Time for training: what is left of the whole but for comparing and writing, and at least a fifth of it."""

@@ -16,7 +16,8 @@ class GateConfig:
         at_most: Most questions to keep.
         at_least: Labelled questions below which made ones are kept instead.
         significance: Highest p value of the paired test at which the new model counts as better.
-        ratios: Shares of the new weights in the merges that are tried where the new model itself does not pass.
+        ratios: Shares of the new weights in the merges that are tried: with labels beside the new model itself, on a
+            sample of the documents, and in any case where what was tried first does not pass.
         unproven: Most of the new weights that are shipped where made questions decide, for these cannot prove that real
             ones are answered better.
         general_drop: How much nDCG@10 may fall on general questions from outside the domain; null: they are not asked.

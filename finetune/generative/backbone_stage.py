@@ -61,7 +61,7 @@ def train_and_decide(run: FineTuning, folder: Path, seconds: float) -> dict[str,
     docids = scheme.encode(vectors, run.documents)
     owners = owners_of(run.texts, run.documents)
     held_out = [each.text for each in run.split.held_out]
-    asked, told = owned(run.split.train, run.texts, owners, held_out, run.docid_labels)
+    asked, told = owned(run.split.train, run.texts, owners, held_out, config.told, run.docid_labels)
     facts = train_backbone(backbone, docids, asked, told, config, folder / "training", seconds, seed, run.progress)
     shipped = backbone.merged() if config.lora_rank else backbone
     shipped.save(folder / _BACKBONE)
@@ -133,6 +133,7 @@ def owned(
     texts: Sequence[Document],
     owners: IntArray,
     held_out: Sequence[str],
+    kinds: Sequence[str],
     labels: Labels | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Questions and sentences about training texts, as rows about the index's documents.
@@ -142,10 +143,11 @@ def owned(
         texts: The training texts.
         owners: *Shape:* (n_texts,), int64, whose they are.
         held_out: Questions to compare on: a sentence that became one is not learned by heart.
+        kinds: What documents are told by.
         labels: Soft labels by question and training text.
     """
     kept = {in_words(text) for text in held_out}
-    asked, told = question_rows(questions, texts, labels), sentence_rows(texts)
+    asked, told = question_rows(questions, texts, labels), sentence_rows(texts, kinds)
     told = [row for row in told if in_words(row.text) not in kept]
     asked, told = (
         [row._replace(documents=np.unique(owners[row.documents]), judged=owners[row.judged]) for row in rows]

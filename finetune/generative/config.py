@@ -9,6 +9,7 @@ from hybridret.docids import SchemeName
 from hybridret.errors import InputError
 
 ORDERS = ("shuffled", "important", "easy")
+TOLD = ("titles", "sentences", "chunks", "summaries")
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class DocidConfig:
         codes: Codes of a level at most; null: 256, for hierarchical 10.
         batch_size: Texts of a step.
         max_tokens: Tokens after which texts are cut in training.
-        sentences: Share of a step's texts that are sentences of documents, whose docids are to be memorised; the others
-            are questions.
+        told: What documents are told by: titles, sentences, chunks (sentences that follow each other, up to 400
+            letters), summaries (the two sentences of their most frequent words).
+        sentences: Share of a step's texts that tell of documents, whose docids are to be memorised; the others are
+            questions.
         interleaved: Whether sentences and questions come in the same steps; else sentences are learned first.
         order: In which order texts come: ``shuffled``; ``important``: first sentences of documents that many questions
             ask for; ``easy``: first questions that the model answers best. Each third of the steps has a third more.
@@ -77,6 +80,7 @@ class DocidConfig:
     codes: int | None = None
     batch_size: int = 64
     max_tokens: int = 64
+    told: tuple[str, ...] = ("titles", "sentences")
     sentences: float = 0.25
     interleaved: bool = True
     order: str = "shuffled"
@@ -125,6 +129,8 @@ class DocidConfig:
             raise InputError(f"docid.precision must be one of auto, bf16, fp32, not {self.precision!r}")
         if self.order not in ORDERS:
             raise InputError(f"docid.order must be one of {', '.join(ORDERS)}, not {self.order!r}")
+        if not self.told or set(self.told) - set(TOLD):
+            raise InputError(f"docid.told must name some of {', '.join(TOLD)}, not {list(self.told)!r}")
         if (self.order != "shuffled") + bool(self.long_tail) + bool(self.dynamic) > 1:
             raise InputError("docid.order, docid.long_tail and docid.dynamic all decide which texts come: set one")
 

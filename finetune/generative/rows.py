@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from hybridret.types import Document, FloatArray, IntArray
 
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*(?=\S)|\n+")
 _LEAST_LETTERS, _MOST_LETTERS = 15, 400
+_LEAST_WORD, _SUMMARY = 4, 2
 
 
 _NOTHING: IntArray = np.zeros(0, dtype=np.int64)
@@ -61,17 +63,48 @@ def question_rows(
     return rows
 
 
-def sentence_rows(documents: Sequence[Document]) -> list[Row]:
-    """Context2ID: each document's title and sentences; the whole document where it has none that is long enough."""
+def sentence_rows(documents: Sequence[Document], told: Sequence[str] = ("titles", "sentences")) -> list[Row]:
+    """Context2ID: each document's title, sentences, chunks or summary; all of it where none of them is long enough.
+
+    Args:
+        documents: The corpus.
+        told: What of them, see ``DocidConfig.told``.
+    """
     rows = []
     for row, document in enumerate(documents):
         title = document.metadata.get("title")
-        parts = [title] if isinstance(title, str) else []
-        parts += [part.strip()[:_MOST_LETTERS] for part in _SENTENCE.split(document.text)]
+        sentences = [part.strip()[:_MOST_LETTERS] for part in _SENTENCE.split(document.text)]
+        parts = [title] if isinstance(title, str) and "titles" in told else []
+        parts += sentences if "sentences" in told else []
+        parts += _chunks(sentences) if "chunks" in told else []
+        parts += [_summary(sentences)] if "summaries" in told else []
         texts = [part for part in dict.fromkeys(parts) if len(part) >= _LEAST_LETTERS]
         texts = texts or [document.text[:_MOST_LETTERS]]
         rows += [Row(text, np.array([row], dtype=np.int64)) for text in texts if text.strip()]
     return rows
+
+
+def _chunks(sentences: Sequence[str]) -> list[str]:
+    """Sentences that follow each other, as many at a time as fit."""
+    chunks: list[str] = []
+    for sentence in sentences:
+        if chunks and len(chunks[-1]) + 1 + len(sentence) <= _MOST_LETTERS:
+            chunks[-1] += " " + sentence
+        else:
+            chunks.append(sentence)
+    return chunks
+
+
+def _summary(sentences: Sequence[str]) -> str:
+    """The two sentences whose words are the most frequent ones of all, in their order.
+
+    Nenkova and Vanderwende, "The Impact of Frequency on Summarization", 2005 (SumBasic), without its second look.
+    """
+    words = [re.findall(r"\w+", sentence.lower()) for sentence in sentences]
+    counts = Counter(word for own in words for word in own if len(word) >= _LEAST_WORD)
+    weights = [sum(counts[word] for word in own) / max(1, len(own)) for own in words]
+    best = sorted(sorted(range(len(sentences)), key=lambda at: -weights[at])[:_SUMMARY])
+    return " ".join(sentences[at] for at in best)
 
 
 class Picks(NamedTuple):

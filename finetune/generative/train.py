@@ -86,7 +86,7 @@ def train_docids(
         raise InputError(f"the vectors {vectors.shape} are not those that the codebooks were fitted to")
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(seed)
-    asked, told = question_rows(questions, documents, labels), sentence_rows(documents)
+    asked, told = question_rows(questions, documents, labels), sentence_rows(documents, config.told)
     rows = [*asked, *told]
     if not asked:
         raise InputError("docid training has no question whose document is in the corpus")

@@ -283,7 +283,7 @@ def test_chunks_and_questions_are_about_the_documents_of_the_index() -> None:
     owners = owners_of(texts, documents)
     assert owners.tolist() == [1, 0, 0]
     questions = [Question("q", "what is it", ("a#1", "a#0")), Question("r", "and b", ("b",))]
-    asked, told = owned(questions, texts, owners, ["the OTHER part  of it."])
+    asked, told = owned(questions, texts, owners, ["the OTHER part  of it."], ["sentences"])
     assert [(row.text, row.documents.tolist()) for row in asked] == [("what is it", [0]), ("and b", [1])]
     assert [(row.text, row.documents.tolist()) for row in told] == [
         ("short one here, enough", [1]),

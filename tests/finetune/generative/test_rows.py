@@ -42,6 +42,21 @@ def test_documents_are_told_by_title_and_sentences() -> None:
     ]
 
 
+def test_documents_are_told_by_chunks_and_summaries() -> None:
+    long = "x" * 390
+    text = (
+        f"Pumps need some good care here. The red pump pumps water. Call us! {long}. Some water pumps pump water daily."
+    )
+    (chunk, second, last) = sentence_rows([Document("a", text, {"title": "Pumps of the plant"})], ["chunks"])
+    assert chunk.text == "Pumps need some good care here. The red pump pumps water. Call us!"
+    assert second.text == long + "."
+    assert last.text == "Some water pumps pump water daily."
+    (summary,) = sentence_rows([Document("a", text, {})], ["summaries"])
+    # pumps 3, water 3, pump 2, some 2: the first sentence (3 + 1 + 2 + 1 + 1 + 1) / 6, the second (2 + 3 + 3) / 5, the
+    # last (2 + 3 + 3 + 2 + 3 + 1) / 6
+    assert summary.text == "The red pump pumps water. Some water pumps pump water daily."
+
+
 @pytest.mark.parametrize("is_interleaved", [True, False])
 def test_a_plan_has_every_row_as_often_as_any_other(is_interleaved: bool) -> None:
     config = DocidConfig(batch_size=8, sentences=0.25, interleaved=is_interleaved)
@@ -71,6 +86,8 @@ def test_without_questions_there_is_no_plan() -> None:
         ({"batch_size": 1}, "docid.batch_size"),
         ({"temperature": 0.0}, "docid.temperature"),
         ({"share": 1.0}, "docid.share"),
+        ({"told": ()}, "docid.told"),
+        ({"told": ("titles", "poems")}, "docid.told"),
         ({"max_steps": -1}, "docid.max_steps"),
         ({"precision": "int8"}, "docid.precision"),
     ],

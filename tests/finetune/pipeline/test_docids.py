@@ -54,6 +54,9 @@ def test_a_bundle_has_what_was_trained(domain: Any, tiny_model: Path, tmp_path: 
     assert decision["docid"]["new"]["nDCG@10"] > decision["docid"]["old"]["nDCG@10"]
     assert decision["shipped"]
     assert decision["sentence"].startswith("Trained docids and query encoder are shipped: dense is ")
+    shares = {each["ratio"]: each["nDCG@10"] for each in report["decision"]["shares"]}
+    assert list(shares)[:2] == [1.0, 0.5]
+    assert report["decision"]["trials"][0]["ratio"] == max(shares, key=lambda share: shares[share])
     index = HybridIndex.open(tmp_path / "b")
     assert index.info()["docid"]["trained"]
     assert index.config.docid_levels == 3
@@ -84,6 +87,7 @@ def test_made_questions_let_a_merge_pass_at_most(domain: Any, tiny_model: Path, 
         gate = {"unproven": unproven, "significance": 1e-12}
         report = run(domain, tiny_model, output, gate=gate, labelled=False, max_steps=10, table_learning_rate=1e-2)
         assert report["questions"]["kind"] == "made"
+        assert report["decision"]["shares"] == []
         assert report["decision"]["shipped"] == "base"
         found.append(load_file(output.with_name(f"{output.name}.work") / "docid" / "docids.safetensors"))
     whole, part = found
