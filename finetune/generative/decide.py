@@ -15,7 +15,7 @@ from hybridret.generative import CodeDecoder
 from hybridret.ranking import top_k
 from hybridret.types import Encoder, FloatArray, Progress
 
-_TRIED = 2
+_BOTH = 2
 
 
 class Pair:
@@ -53,26 +53,29 @@ def measure_docids(
 def decide_docids(
     base: Encoder,
     trained: Encoder,
-    quantizer: ResidualQuantizer,
     decoder: CodeDecoder,
+    quantizer: ResidualQuantizer,
     exam: Exam,
     general: Exam | None,
     config: GateConfig,
+    tried: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compares dense and docids before and after training, on held-out questions.
 
     The trained query encoder serves both, so both count: it is shipped where one of the two is better by a paired
-    t-test (p times two, Bonferroni) and the mean of neither falls, and general questions are not forgotten.
+    t-test (Bonferroni: p times two for each that was tried), the mean of neither falls, and general questions are not
+    forgotten.
 
     Args:
         base: Encoder of documents, and of queries before training.
         trained: Encoder of queries after training.
-        quantizer: The codebooks.
         decoder: The trained decoder.
+        quantizer: The codebooks.
         exam: Held-out questions.
         general: General questions; None: they are not asked.
         config: What is asked for.
+        tried: From how many this trained one was chosen by these questions, for Bonferroni.
         progress: Told how far encoding is.
 
     Returns:
@@ -84,10 +87,10 @@ def decide_docids(
     pair: Any = Pair(trained, base)
     old_general = None if general is None else measure(base, general)
     new_general = None if general is None else measure(pair, general)
-    dense = trial(1.0, measure(base, exam), measure(pair, exam), old_general, new_general, _TRIED, config)
+    dense = trial(1.0, measure(base, exam), measure(pair, exam), old_general, new_general, _BOTH * tried, config)
     untrained = measure_docids(vectors, before, quantizer, CodeDecoder(quantizer.codebooks), exam)
     values = measure_docids(vectors, after, quantizer, decoder, exam)
-    docid = trial(1.0, untrained, values, old_general, new_general, _TRIED, config)
+    docid = trial(1.0, untrained, values, old_general, new_general, _BOTH * tried, config)
     trials: Sequence[Any] = (dense, docid)
     kept = all(each.new[DECIDING] >= each.old[DECIDING] for each in trials)
     shipped = kept and any(each.passed for each in trials)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from safetensors.numpy import load_file, save_file
 
 from finetune.encoding import RememberingEncoder
+from finetune.gate import choose_share
+from finetune.gate.decide import DECIDING
+from finetune.gate.exam import measure_vectors
 from finetune.gate.merge import merged, merged_decoder
-from finetune.generative.decide import decide_docids
+from finetune.generative.decide import decide_docids, measure_docids
 from finetune.generative.train import train_docids
 from finetune.preparing import MODEL
 from finetune.splitting import held_out_exam
@@ -19,6 +22,7 @@ from hybridret.models import load_model
 
 if TYPE_CHECKING:
     from finetune.stages import Run
+    from hybridret.dense.encoder import TransformerEncoder
 
 _ARRAYS = "docids.safetensors"
 
@@ -32,7 +36,7 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         seconds: Time for training.
 
     Returns:
-        The facts of training, and ``decision``.
+        The facts of training, and ``decision``: with labels that of the best share of the new weights.
     """
     config, seed = run.recipe.docid, run.recipe.seed
     vectors = run.shipped.encode_documents([document.text for document in run.texts], run.progress)
@@ -53,15 +57,31 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         run.progress,
         run.docid_labels,
     )
-    model, decoder = queries.model, trained.decoder
-    if run.most < 1.0:
-        model = merged(run.shipped_copy().model, model, run.most)
-        decoder = merged_decoder(CodeDecoder(quantizer.codebooks), decoder, run.most)
-    encoder = run.loaded(model).encoder
-    decision = decide_docids(run.shipped, encoder, quantizer, decoder, exam, run.general, run.recipe.gate)
+    start = CodeDecoder(quantizer.codebooks)
+
+    def merge(share: float) -> tuple[TransformerEncoder, CodeDecoder]:
+        if share == 1.0:
+            return queries.encoder, trained.decoder
+        model = merged(run.shipped_copy().model, queries.model, share)
+        return run.loaded(model).encoder, merged_decoder(start, trained.decoder, share)
+
+    def value(share: float) -> float:
+        """What dense and docid reach together on the held-out questions."""
+        encoder, decoder = merge(share)
+        asked = encoder.encode_queries(list(exam.queries.values()))
+        found = measure_vectors(exam, asked, known), measure_docids(known, asked, quantizer, decoder, exam)
+        return float(sum(each[DECIDING].mean() for each in found))
+
+    known = run.shipped.encode_documents([document.text for document in exam.documents], run.progress)
+    shares = choose_share(value, [1.0, *run.recipe.gate.ratios]) if run.is_labelled else {run.most: 0.0}
+    best = max(shares, key=lambda share: shares[share])
+    encoder, decoder = merge(best)
+    decision = decide_docids(
+        run.shipped, encoder, decoder, quantizer, exam, run.general, run.recipe.gate, len(shares), run.progress
+    )
     encoder.save(folder / MODEL)
     save_file({"codebooks": quantizer.codebooks, **decoder.arrays()}, folder / _ARRAYS)
-    return {**trained.facts, "codes": quantizer.n_codes, "decision": decision}
+    return {**trained.facts, "codes": quantizer.n_codes, "decision": {"share": best, **decision}}
 
 
 def load_trained(run: Run, folder: Path) -> tuple[RememberingEncoder, DocidRetriever]:

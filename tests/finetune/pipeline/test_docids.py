@@ -54,6 +54,7 @@ def test_a_bundle_has_what_was_trained(domain: Any, tiny_model: Path, tmp_path: 
     assert decision["docid"]["new"]["nDCG@10"] > decision["docid"]["old"]["nDCG@10"]
     assert decision["shipped"]
     assert decision["sentence"].startswith("Trained docids and query encoder are shipped: dense is ")
+    assert decision["share"] in {1.0, 0.5}
     shares = {each["ratio"]: each["nDCG@10"] for each in report["decision"]["shares"]}
     assert list(shares)[:2] == [1.0, 0.5]
     assert report["decision"]["trials"][0]["ratio"] == max(shares, key=lambda share: shares[share])
@@ -88,6 +89,7 @@ def test_made_questions_let_a_merge_pass_at_most(domain: Any, tiny_model: Path, 
         report = run(domain, tiny_model, output, gate=gate, labelled=False, max_steps=10, table_learning_rate=1e-2)
         assert report["questions"]["kind"] == "made"
         assert report["decision"]["shares"] == []
+        assert report["docid"]["decision"]["share"] == unproven
         assert report["decision"]["shipped"] == "base"
         found.append(load_file(output.with_name(f"{output.name}.work") / "docid" / "docids.safetensors"))
     whole, part = found
