@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
 
@@ -27,6 +30,17 @@ def wait() -> None:
         import torch.distributed
 
         torch.distributed.barrier()
+
+
+def agreed(value: T) -> T:
+    """The first process's value, for all of them."""
+    import torch.distributed
+
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    shared = [value]
+    torch.distributed.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def _has_accelerator() -> bool:

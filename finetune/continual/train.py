@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from finetune.continual.config import ContinualConfig
 from finetune.continual.rows import Material, replayed
 from finetune.generative.config import DocidConfig
-from finetune.generative.running import SLACK, planned_steps
+from finetune.generative.running import SLACK, steps_of
 from finetune.generative.train import TrainedDocids, table_rate
 from hybridret.errors import InputError
 from hybridret.types import CodeArray, FloatArray, Progress
@@ -83,7 +83,7 @@ def go_on(
     def plan_of(steps: int) -> Any:
         return replayed(material, steps, config.batch_size, continual.replay, config.sentences, seed)
 
-    steps = planned_steps(make, plan_of, folder, seconds - prepared)
+    steps = steps_of(make, plan_of, folder, seconds - prepared)
     losses = make.run(plan_of(steps), folder / "steps", "docid training", (seconds - prepared) * SLACK)
     encoder.eval()
     if adapters is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from finetune.dense.config import DenseConfig
-from finetune.errors import TrainingError
+from finetune.planning import planned_steps
 from finetune.types import LABELS, Question
 from hybridret.errors import InputError, require
 from hybridret.models import Prompts, fast_dtype
@@ -109,7 +108,16 @@ def train_dense(
     if config.lora_rank:
         _add_adapters(model, config)
     by_task = {question.task: Prompts(*config.prompts.get(question.task, prompts)) for question in questions}
-    steps = _planned_steps(model, table, config, folder, by_task, seconds, seed)
+    steps = planned_steps(
+        folder,
+        config.max_steps,
+        seconds,
+        lambda: _seconds_per_step(model, table, config, by_task, seed),
+        what="the model",
+        advice="give more --minutes",
+        most=max(1, round(config.max_passes * len(table) / config.batch_size)),
+        together=True,
+    )
     checkpoint = last_checkpoint(folder)
     deadline = Deadline(
         float("inf") if config.max_steps else seconds * _SLACK, seconds_spent(checkpoint) if checkpoint else 0.0
@@ -224,42 +232,6 @@ def unwrap(trainer: RetrievalTrainer) -> None:
     """Takes the trainer's mixed precision off the model again, so that it can be copied and saved."""
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     trainer.model.eval()
-
-
-def _planned_steps(
-    model: SentenceTransformer,
-    table: TrainingTable,
-    config: DenseConfig,
-    folder: Path,
-    prompts: dict[str, Prompts],
-    seconds: float,
-    seed: int,
-) -> int:
-    """The steps of the run, measured once and kept, so that a resumed run has the same schedule."""
-    plan = folder / "plan.json"
-    if plan.is_file():
-        kept: int = json.loads(plan.read_text(encoding="utf-8"))["steps"]
-        return kept
-    facts: dict[str, Any] = {"steps": config.max_steps}
-    if not config.max_steps:
-        each = _seconds_per_step(model, table, config, prompts, seed)
-        most = max(1, round(config.max_passes * len(table) / config.batch_size))
-        facts = {"steps": int(min(most, max(0.0, seconds) / each)), "seconds_per_step": each, "seconds": seconds}
-        if facts["steps"] < 1:
-            raise TrainingError(
-                f"there is no time to train: one step takes {each:.1f} s and {max(0.0, seconds):.0f} s are left; "
-                "give more --minutes"
-            )
-    import torch.distributed
-
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        shared = [facts]
-        torch.distributed.broadcast_object_list(shared, src=0)
-        facts = shared[0]
-        if torch.distributed.get_rank() != 0:
-            return int(facts["steps"])
-    plan.write_text(json.dumps(facts), encoding="utf-8")
-    return int(facts["steps"])
 
 
 def _seconds_per_step(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finetune.errors import TrainingError
 from finetune.generative.config import DocidConfig
 from finetune.generative.curriculum import picks_of
 from finetune.generative.memorisation import Memorisation
 from finetune.generative.rows import Row, planned
+from finetune.planning import planned_steps
 from hybridret.types import IntArray, Progress
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def learn(
     def plan_of(steps: int) -> IntArray:
         return planned(len(asked), len(told), steps, config, seed, picks)
 
-    steps = planned_steps(make, plan_of, folder, seconds)
+    steps = steps_of(make, plan_of, folder, seconds)
     last = round(config.preference * steps)
     start, joint = time.monotonic(), folder / _JOINT
     losses: list[float] = []
@@ -191,36 +190,24 @@ def bare(trainer: PlannedTrainer) -> None:
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
 
 
-def planned_steps(make: TrainingRuns, plan_of: Callable[[int], IntArray], folder: Path, seconds: float) -> int:
-    """The steps of the run, measured once and kept, so that a resumed run has the same schedule.
+def steps_of(make: TrainingRuns, plan_of: Callable[[int], IntArray], folder: Path, seconds: float) -> int:
+    """The steps of the run, see ``planned_steps``.
 
     Args:
         make: Makes trainers.
         plan_of: Gives the plan of so many steps.
         folder: Where the number is kept.
         seconds: Time for training, unless the configuration fixes the steps.
-
-    Raises:
-        TrainingError: There is no time for a step.
     """
-    config = make.config
-    plan = folder / "plan.json"
-    if plan.is_file():
-        kept: int = json.loads(plan.read_text(encoding="utf-8"))["steps"]
-        return kept
-    facts: dict[str, Any] = {"steps": config.max_steps}
-    if not config.max_steps:
+
+    def seconds_per_step() -> float:
         with tempfile.TemporaryDirectory(prefix="hybridret-") as place, make.spare() as module:
             trainer = make.trainer(module, plan_of(_TIMED), Path(place), save=False)
             start = time.perf_counter()
             trainer.train()
             each = (time.perf_counter() - start) / _TIMED
             bare(trainer)
-        facts = {"steps": int(max(0.0, seconds) / each), "seconds_per_step": each, "seconds": seconds}
-        if facts["steps"] < 1:
-            raise TrainingError(
-                f"there is no time to train docids: one step takes {each:.1f} s and {max(0.0, seconds):.0f} s are "
-                "left; give more --minutes, or set docid.share to 0"
-            )
-    plan.write_text(json.dumps(facts), encoding="utf-8")
-    return int(facts["steps"])
+        return each
+
+    advice = "give more --minutes, or set docid.share to 0"
+    return planned_steps(folder, make.config.max_steps, seconds, seconds_per_step, "docids", advice)
