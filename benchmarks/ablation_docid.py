@@ -1,7 +1,8 @@
 """Ablation of docid training on one collection: equal steps, several seeds, docids alone, measured on dev questions.
 
-``python -m benchmarks.ablation_docid NAME [--steps 60] [--batch 32]``. Every variant starts from the untouched model,
-has the same labelled questions and trains as many steps on batches of the same size.
+``python -m benchmarks.ablation_docid NAME [--steps 60] [--batch 32] [--variants V...]``. Every variant starts from the
+untouched model, has the same labelled questions and trains as many steps on batches of the same size. Where some are
+named, these and the baseline are measured, and their rows join those that are there.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import numpy as np
 from benchmarks import docid_tables
 from benchmarks.report.standalone import write_plots
 from benchmarks.report.svg import lines
-from benchmarks.results import FOLDER, write_result
+from benchmarks.results import FOLDER, read_result, write_result
 from benchmarks.significance import t_test
 from finetune.formats import read_questions
 from finetune.gate.exam import MEASURES, Exam
-from finetune.generative.config import DocidConfig
+from finetune.generative.config import TOLD, DocidConfig
 from finetune.generative.decide import measure_docids
 from finetune.generative.train import train_docids
 from finetune.queries.config import QueriesConfig
@@ -69,6 +70,8 @@ VARIANTS = {
     "easy questions first": Variant(DocidConfig(order="easy")),
     "long tail oversampled": Variant(DocidConfig(long_tail=0.5)),
     "dynamic sampling": Variant(DocidConfig(dynamic=2.0)),
+    "prefixes as well": Variant(DocidConfig(prefix_weight=1.0)),
+    "chunks and summaries as well": Variant(DocidConfig(told=TOLD)),
     "hierarchical ids": Variant(
         scheme=lambda documents, vectors, seed, _: docid_tables.hierarchical(documents, vectors, seed)
     ),
@@ -106,18 +109,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     arguments = parser.parse_args()
     setting = _setting(arguments.name)
-    values: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
-    facts: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
+    chosen = {name: each for name, each in VARIANTS.items() if name == BASELINE or name in arguments.variants}
+    kept = {} if len(chosen) == len(VARIANTS) else read_result(NAME)["result"]["variants"]
+    values: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
+    facts: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(arguments.seeds):
-        for name, variant in VARIANTS.items():
+        for name, variant in chosen.items():
             measured, told = _trained(setting, variant, arguments, seed)
             values[name].append(measured)
             facts[name].append(told)
             print(f"seed {seed}, {name}: {measured['after']['nDCG@10'].mean():.4f} {told}", flush=True)
         result = {"collection": arguments.name, "steps": arguments.steps, "batch": arguments.batch, "seeds": seed + 1}
-        rows = _rows(values, facts)
+        rows = {**kept, **_rows(values, facts)}
         write_result(NAME, {**result, "questions": ASKED, "variants": rows})
         _draw(rows, FOLDER / f"{NAME}.svg")
 
