@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from benchmarks.results import FOLDER, read_result, write_result
-from benchmarks.significance import gain
+from benchmarks.significance import gains
 from finetune import Recipe, finetune, read_recipe
 from finetune.formats import read_questions
 from finetune.recipe import changed
@@ -52,10 +52,7 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
     rival = ways["dense alone"][0]["dense"]
     found: dict[str, Any] = {}
     for way, (systems, report) in ways.items():
-        compared = {
-            system: {each: gain(list(values[each].values()), list(rival[each].values())) for each in MEASURES}
-            for system, values in systems.items()
-        }
+        compared = {system: gains(values, rival, MEASURES) for system, values in systems.items()}
         facts = {each: report[each] for each in ("decision", "whitening", "docid", "steps", "stages", "seconds")}
         found[way] = {"systems": compared, **facts}
     told = {} if arguments.recipe is None else yaml.safe_load(arguments.recipe.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import FOLDER, read_result, write_result
-from benchmarks.significance import gain
+from benchmarks.significance import gains
 from finetune import Recipe, finetune
 from finetune.recipe import changed
 from finetune.types import Question
@@ -80,10 +80,7 @@ def measure(name: str, minutes: float, split: str) -> dict[str, Any]:
                 index = HybridIndex.open(bundle)
             values = evaluate_queries(index, dataset, progress)
         untrained = untrained or values
-        systems = {
-            system: {each: gain(list(own[each].values()), list(untrained[system][each].values())) for each in MEASURES}
-            for system, own in values.items()
-        }
+        systems = {system: gains(own, untrained[system], MEASURES) for system, own in values.items()}
         states[state] = {"systems": systems, **facts}
     return {"questions": len(dataset.queries), "states": states}
 

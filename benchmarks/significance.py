@@ -85,9 +85,22 @@ def t_test(first: ArrayLike, second: ArrayLike) -> float:
     return 1.0 if np.isnan(p) else p
 
 
-def gain(own: Sequence[float], rival: Sequence[float]) -> dict[str, float]:
-    """``mean`` of a system's values, its ``gain`` over a rival's on the same questions, and ``p`` of the t-test."""
-    return {"mean": sum(own) / len(own), "gain": (sum(own) - sum(rival)) / len(own), "p": t_test(own, rival)}
+def gains(
+    own: Mapping[str, Mapping[str, float]], rival: Mapping[str, Mapping[str, float]], measures: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """By measure a system's ``mean``, its ``gain`` over a rival on the same questions, and ``p`` of the t-test.
+
+    Args:
+        own: The system's values by measure and question.
+        rival: The rival's.
+        measures: Which measures.
+    """
+    told = {}
+    for each in measures:
+        values, others = list(own[each].values()), list(rival[each].values())
+        difference = (sum(values) - sum(others)) / len(values)
+        told[each] = {"mean": sum(values) / len(values), "gain": difference, "p": t_test(values, others)}
+    return told
 
 
 def bootstrap_test(means: ScoreArray, difference: float) -> float:

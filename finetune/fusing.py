@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from finetune.gate.general import everyday_exam
-from finetune.negatives.pool import nearest
 from hybridret.changes import Changes
 from hybridret.dense import DenseRetriever
 from hybridret.fit import fit_ranker
 from hybridret.fusion.evidence import Spread
+from hybridret.generation import Generation
 from hybridret.hybrid import HybridIndex
-from hybridret.types import Encoder, Progress, ScoreArray
+from hybridret.types import Encoder, Progress, Queries, ScoreArray
 
 _CHANCE = 100
 
@@ -46,15 +46,19 @@ def fit_fusion(
         return
     generation, store = changes.generation, changes.store
     texts = [document.text for _, document in store.documents()]
-    vectors = untrained.encode_documents(texts, progress)
-    before = replace(generation, dense=DenseRetriever(vectors, generation.config.index), docid=None)
+    dense = DenseRetriever(untrained.encode_documents(texts, progress), generation.config.index)
+    before = replace(generation, dense=dense, docid=None)
     ranker = fit_ranker(before, store.by_key, untrained, (), progress)
-    strangers = list(everyday_exam().queries.values())
-    by_chance, now = (
-        np.concatenate([run.scores for run in nearest(encoder.encode_queries(strangers), own, _CHANCE)])
-        for encoder, own in ((untrained, vectors), (trained, generation.dense.vectors[generation.alive]))
-    )
+    by_chance, now = _found_by_chance(before, untrained), _found_by_chance(generation, trained)
     changes.set_ranker(replace(ranker, spread=matched(before.spread, by_chance, now) or generation.spread))
+
+
+def _found_by_chance(generation: Generation, encoder: Encoder) -> ScoreArray:
+    """Cosines of the best documents of questions on everyday matters. *Shape:* (n,), float64."""
+    texts = list(everyday_exam().queries.values())
+    queries = Queries(texts, encoder.encode_queries(texts))
+    runs = generation.runs(queries, {"dense": _CHANCE}, generation.living)["dense"]
+    return np.concatenate([run.scores for run in runs])
 
 
 def matched(spread: Spread, before: ScoreArray, after: ScoreArray) -> Spread | None:

@@ -281,20 +281,22 @@ class Run(Preparation):
         def merge(ratio: float) -> Loaded:
             return self.loaded(merged(self.base.model, new_model, ratio))
 
-        shares = self._shares(exam, merge)
+        def candidate(ratio: float) -> RememberingEncoder:
+            return self.trained if ratio == 1.0 else RememberingEncoder(merge(ratio).encoder)
+
+        shares = self._shares(exam, candidate)
         most = max(shares, key=lambda share: shares[share], default=self.most)
 
         def ask(ratio: float) -> Any:
             if ratio == most:
-                new = self.trained if ratio == 1.0 else RememberingEncoder(merge(ratio).encoder)
-                self._candidates[ratio] = new
+                self._candidates[ratio] = new = candidate(ratio)
                 return old, measure(new, exam, self.progress), None if general is None else measure(new, general)
             if not smaller:
                 smaller.append(narrowed(exam, [base, self._candidates[most]], _NARROWED))
                 smaller.append(measure(base, smaller[0]))
-            candidate = RememberingEncoder(merge(ratio).encoder)
-            values = measure(candidate, smaller[0], self.progress)
-            return smaller[1], values, None if general is None else measure(candidate, general)
+            new = candidate(ratio)
+            values = measure(new, smaller[0], self.progress)
+            return smaller[1], values, None if general is None else measure(new, general)
 
         decision = decide(old, old_general, ask, config, most, max(1, len(shares)))
         if 0.0 < decision.ratio < 1.0:
@@ -307,7 +309,7 @@ class Run(Preparation):
             "general": None if general is None else general.name,
         }
 
-    def _shares(self, exam: Exam, merge: Callable[[float], Loaded]) -> dict[float, float]:
+    def _shares(self, exam: Exam, candidate: Callable[[float], RememberingEncoder]) -> dict[float, float]:
         """By labelled questions over a sample of the documents, what shares of new weights give; else nothing.
 
         The sample is as large as its time allows, or whole where steps are counted instead of time; where the documents
@@ -318,12 +320,12 @@ class Run(Preparation):
 
         if not self.is_labelled:
             return {}
-        shares, seconds = [1.0, *sorted(self.recipe.gate.ratios, reverse=True)], CHOOSING * 60 * self.recipe.minutes
+        shares, seconds = self.recipe.gate.shares, CHOOSING * 60 * self.recipe.minutes
         each = len(shares) * float(self.base_vectors.facts["encoding"]) / len(self.texts)
         affordable = len(self.texts) if self.recipe.dense.max_steps else int(seconds / each)
         sample = sampled(exam, min(_SAMPLE, affordable), self.recipe.seed)
         if len(sample.documents) > affordable:
             return {}
         return choose_share(
-            lambda share: float(measure(merge(share).encoder, sample, self.progress)[DECIDING].mean()), shares
+            lambda share: float(measure(candidate(share), sample, self.progress)[DECIDING].mean()), shares
         )

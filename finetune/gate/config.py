@@ -31,6 +31,11 @@ class GateConfig:
     unproven: float = 0.5
     general_drop: float | None = 0.05
 
+    @property
+    def shares(self) -> list[float]:
+        """Shares of the new weights that labels may choose from, all of them first."""
+        return [1.0, *sorted(self.ratios, reverse=True)]
+
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
             raise InputError(f"gate.held_out must be a share between 0 and 1, not {self.held_out!r}")

@@ -69,12 +69,14 @@ class BackboneTrainer(PlannedTrainer):
         if config.input_weight:
             assert isinstance(self.backbone, CausalBackbone)
             loss = loss + config.input_weight * self.backbone.input_loss(texts)
-        if config.teacher_weight and any(len(row.judged) > 1 for row in rows):
-            pairs = [(row.text, document) for row in rows for document in row.judged.tolist()]
+        judged_rows = [row for row in rows if len(row.judged) > 1]
+        if config.teacher_weight and judged_rows:
+            pairs = [(row.text, document) for row in judged_rows for document in row.judged.tolist()]
             judged = self.docids[[document for _, document in pairs]]
             scores = self.backbone.token_log_probs([text for text, _ in pairs], judged).sum(dim=1)
-            own = scores.split([len(row.judged) for row in rows])  # type: ignore[no-untyped-call]
-            loss = loss + config.teacher_weight * taught(own, [row.labels for row in rows], config.teacher_temperature)
+            own = scores.split([len(row.judged) for row in judged_rows])  # type: ignore[no-untyped-call]
+            labels = [row.labels for row in judged_rows]
+            loss = loss + config.teacher_weight * taught(own, labels, config.teacher_temperature)
         return loss
 
     def _preference(self, model: Any, picked: IntArray, mistakes: Mistakes) -> Tensor:

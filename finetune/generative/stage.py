@@ -57,13 +57,12 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         run.progress,
         run.docid_labels,
     )
-    start = CodeDecoder(quantizer.codebooks)
+    start, before = CodeDecoder(quantizer.codebooks), run.shipped_copy().model
 
     def merge(share: float) -> tuple[TransformerEncoder, CodeDecoder]:
         if share == 1.0:
             return queries.encoder, trained.decoder
-        model = merged(run.shipped_copy().model, queries.model, share)
-        return run.loaded(model).encoder, merged_decoder(start, trained.decoder, share)
+        return run.loaded(merged(before, queries.model, share)).encoder, merged_decoder(start, trained.decoder, share)
 
     def value(share: float) -> float:
         """What dense and docid reach together on the held-out questions."""
@@ -73,7 +72,7 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         return float(sum(each[DECIDING].mean() for each in found))
 
     known = run.shipped.encode_documents([document.text for document in exam.documents], run.progress)
-    shares = choose_share(value, [1.0, *run.recipe.gate.ratios]) if run.is_labelled else {run.most: 0.0}
+    shares = choose_share(value, run.recipe.gate.shares) if run.is_labelled else {run.most: 0.0}
     best = max(shares, key=lambda share: shares[share])
     encoder, decoder = merge(best)
     decision = decide_docids(

@@ -162,14 +162,11 @@ def prefix_loss(model: DocidModel, queries: Tensor, candidates: Tensor, targets:
         out: *Shape:* (n_texts, n_candidates), bool, candidates that leave a row: other right ones.
     """
     codes, parts, length = model.codes(candidates), list[Tensor](), 1
-    same = torch.ones_like(out)
-    for level in range(codes.shape[1]):
-        same = same & (codes[targets, level, None] == codes[None, :, level])
-        if level + 1 == length < codes.shape[1]:
-            scores = model.document_scores(queries, candidates, length)
-            leave = (out | same).scatter(1, targets[:, None], False)
-            parts.append(listwise(scores, targets, leave))
-            length *= 2
+    while length < codes.shape[1]:
+        prefixes = torch.unique(codes[:, :length], dim=0, return_inverse=True)[1]
+        leave = (out | (prefixes[targets, None] == prefixes)).scatter(1, targets[:, None], False)
+        parts.append(listwise(model.document_scores(queries, candidates, length), targets, leave))
+        length *= 2
     return torch.stack(parts).mean() if parts else queries.new_zeros(())
 
 

@@ -251,7 +251,7 @@ class LanguageModelBackbone(ABC):
 
         self._check(texts, docids)
         wanted = torch.as_tensor(docids, device=self.model.device)
-        tokens = torch.stack([self._vocabulary(level, column) for level, column in enumerate(wanted.T)], dim=1)
+        tokens = self._docid_tokens(wanted)
         start = self._start(0, docids.shape[1])
         with self._only(0, docids.shape[1]):
             logits = self._teacher_forced(*self._inputs(texts), tokens)
@@ -275,12 +275,12 @@ class LanguageModelBackbone(ABC):
         Raises:
             InputError: There is not one docid a text, or a docid has a token that the levels lack.
         """
+        import torch
+
         self._check(texts, docids)
-        end, firsts = self.tokenizer.eos_token_id, self._firsts or [0] * docids.shape[1]
-        prompts = [
-            [*(first + code for first, code in zip(firsts, docid, strict=False) if code != END), end]
-            for docid in docids.tolist()
-        ]
+        end, tokens = self.tokenizer.eos_token_id, self._docid_tokens(torch.as_tensor(docids)).tolist()
+        lengths = (docids != END).sum(axis=1).tolist()
+        prompts = [[*own[:length], end] for own, length in zip(tokens, lengths, strict=True)]
         wanted, there = padded([ended(own, end) for own in self._tokenized(texts)], self._pad)
         wanted, there = wanted.to(self.model.device), there.to(self.model.device)
         return mean_loss(self._teacher_forced(*self._padded(prompts), wanted), wanted, there)
@@ -340,9 +340,15 @@ class LanguageModelBackbone(ABC):
         stays = state.width == width and np.array_equal(order, np.arange(len(order)))
         state.width = width
         device = self.model.device
-        columns = torch.as_tensor(tokens.reshape(-1, n_tokens), device=device).T
-        newest = torch.stack([self._vocabulary(level - 1 + at, column) for at, column in enumerate(columns)], dim=1)
+        newest = self._docid_tokens(torch.as_tensor(tokens.reshape(-1, n_tokens), device=device), level - 1)
         return newest, None if stays else torch.as_tensor(order, device=device)
+
+    def _docid_tokens(self, codes: Tensor, level: int = 0) -> Tensor:
+        """Codes of a level and those after it as tokens of the vocabulary. *Shape:* (n, n_tokens), int64, both."""
+        import torch
+
+        columns = [self._vocabulary(at, column) for at, column in enumerate(codes.T, level)]
+        return torch.stack(columns, dim=1)
 
     def _vocabulary(self, level: int, codes: Tensor) -> Tensor:
         """A level's codes as tokens of the vocabulary, padding where a docid has ended."""

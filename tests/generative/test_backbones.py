@@ -23,21 +23,28 @@ WORDS = np.array([[4, 5, 1], [9, 1, END], [1, END, END], [30, 31, 32]])
 MakeBackbone = Callable[..., Any]
 
 
-def next_log_probs(backbone: Any, text: str, prefix: list[int]) -> ScoreArray:
-    """The next token's log-probabilities by one forward pass over everything, in float64."""
+def next_logits(backbone: Any, before: list[int], tokens: list[int]) -> ScoreArray:
+    """Logits of what follows an input and tokens, by one forward pass over everything, in float64."""
     import torch
 
     model = copy.deepcopy(backbone.model).double()
+    with torch.no_grad():
+        if isinstance(backbone, Seq2SeqBackbone):
+            begun = [model.config.decoder_start_token_id, *tokens]
+            output = model(input_ids=torch.tensor([before]), decoder_input_ids=torch.tensor([begun]))
+        else:
+            output = model(input_ids=torch.tensor([[*before, *tokens]]))
+    logits: ScoreArray = output.logits[0, -1].numpy()
+    return logits
+
+
+def next_log_probs(backbone: Any, text: str, prefix: list[int]) -> ScoreArray:
+    """The next token's log-probabilities by one forward pass over everything, in float64."""
     firsts = [backbone.tokenizer.convert_tokens_to_ids(f"<docid:{level}:0>") for level in range(3)]
     tokens = [code if backbone.level_sizes is None else firsts[level] + code for level, code in enumerate(prefix)]
     ids = backbone.tokenizer(text)["input_ids"]
-    with torch.no_grad():
-        if isinstance(backbone, Seq2SeqBackbone):
-            start = model.config.decoder_start_token_id
-            output = model(input_ids=torch.tensor([ids]), decoder_input_ids=torch.tensor([[start, *tokens]]))
-        else:
-            output = model(input_ids=torch.tensor([[*ids, backbone.tokenizer.eos_token_id, *tokens]]))
-    logits = output.logits[0, -1].numpy()
+    before = ids if isinstance(backbone, Seq2SeqBackbone) else [*ids, backbone.tokenizer.eos_token_id]
+    logits = next_logits(backbone, before, tokens)
     if backbone.level_sizes is not None:
         first = firsts[len(prefix)]
         logits = logits[first : first + backbone.level_sizes[len(prefix)]]
@@ -71,18 +78,9 @@ def test_token_log_probs_and_loss_are_those_of_a_plain_float64_pass(
 
 def plain_text_loss(backbone: Any, before: list[int], tokens: list[int]) -> float:
     """The sum of the tokens' negative log-probabilities after others by plain float64 passes, one a token."""
-    import torch
-
-    model, total = copy.deepcopy(backbone.model).double(), 0.0
-    for at, token in enumerate(tokens):
-        with torch.no_grad():
-            if isinstance(backbone, Seq2SeqBackbone):
-                begun = [model.config.decoder_start_token_id, *tokens[:at]]
-                output = model(input_ids=torch.tensor([before]), decoder_input_ids=torch.tensor([begun]))
-            else:
-                output = model(input_ids=torch.tensor([[*before, *tokens[:at]]]))
-        total -= log_softmax(output.logits[0, -1].numpy())[token]
-    return total
+    return -sum(
+        float(log_softmax(next_logits(backbone, before, tokens[:at]))[token]) for at, token in enumerate(tokens)
+    )
 
 
 @pytest.mark.parametrize("docids", [CODES, WORDS], ids=["codes", "words"])
