@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,22 +13,24 @@ import numpy as np
 from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.data.clean import clean_documents, clean_text
+from hybridret.encoding import Encoding, cleaned_wordings, encoded_queries
 from hybridret.errors import InputError, ModelError
 from hybridret.explain import explain
 from hybridret.filtering import FilterCache, StaleError
+from hybridret.fingerprint import checked_encoder
 from hybridret.fit import fit_ranker, labelled_questions
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
-from hybridret.guard import ENCODING, Budget, ask
+from hybridret.guard import Budget
 from hybridret.info import describe
 from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows
-from hybridret.store import DocumentStore, Filter, compile_filter
+from hybridret.store import Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
-from hybridret.understanding import averaged, united
+from hybridret.understanding import united
 
 _BATCH = 128
 _FREE_TRIES = 3
@@ -47,9 +49,7 @@ class HybridIndex:
 
     def __init__(self, changes: Changes, load_encoder: Callable[[], Encoder]) -> None:
         self._changes = changes
-        self._load_encoder = load_encoder
-        self._encoder_lock = Lock()
-        self._encoder: tuple[DocumentStore, Encoder] | None = None
+        self._encoding = Encoding(changes, load_encoder)
         self._filters = FilterCache()
 
     @classmethod
@@ -108,18 +108,20 @@ class HybridIndex:
 
         Raises:
             BundleError: There is no bundle, or it is damaged or of another schema.
+            InputError: The encoder is not the one that the bundle was made with.
         """
         changes = Changes.open(path, lock_timeout)
-        return cls(changes, changes.bundled_encoder if encoder is None else lambda: encoder)
+        if encoder is None:
+            return cls(changes, changes.bundled_encoder)
+        index = cls(changes, lambda: checked_encoder(changes, encoder))
+        with suppress(ModelError):  # it cannot answer now; it is looked at when it is needed
+            _ = index.encoder
+        return index
 
     @property
     def encoder(self) -> Encoder:
         """The encoder of documents and queries; another one where another bundle has taken this one's place."""
-        with self._encoder_lock:
-            store = self._changes.store
-            if self._encoder is None or self._encoder[0] is not store:
-                self._encoder = (store, self._load_encoder())
-            return self._encoder[1]
+        return self._encoding.encoder
 
     @property
     def model_name(self) -> str:
@@ -295,8 +297,8 @@ class HybridIndex:
         if not text.strip():
             raise InputError("the query is blank")
 
-        encode = self._encoding([text], retrievers)
-        encode_shortened = self._encoding(without_each(text) if "dense" in retrievers else [], ["dense"])
+        encode = self._encoding.of([text], retrievers)
+        encode_shortened = self._encoding.of(without_each(text) if "dense" in retrievers else [], ["dense"])
 
         def explained() -> dict[str, Any]:
             encoded, shortened = encode(), encode_shortened()
@@ -395,13 +397,13 @@ class HybridIndex:
         if not present or not len(self):
             return [[] for _ in asked], {}
         texts = [asked[position] for position in present]
-        wordings = None if variants is None else _wordings(asked, variants, present)
+        wordings = None if variants is None else cleaned_wordings(asked, variants, present)
         if wordings is not None:
             texts = [united(each, self._changes.generation.bm25.tokenizer) for each in wordings]
-        encode = self._encoding(texts, retrievers, wordings)
+        encode = self._encoding.of(texts, retrievers, wordings)
 
         def answered() -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
-            encoded, failed = _encoded(encode, texts, retrievers, budget)
+            encoded, failed = encoded_queries(encode, texts, retrievers, budget)
             generation, store = self._changes.generation, self._changes.store
             search = Search(
                 k,
@@ -443,60 +445,6 @@ class HybridIndex:
                 continue
         with self._changes.held():
             return attempt()
-
-    def _encoding(
-        self, texts: list[str], retrievers: Sequence[str], wordings: list[list[str]] | None = None
-    ) -> Callable[[], Queries]:
-        """Gives what encodes texts for the newest generation: once for each bundle that takes another's place."""
-        kept: list[tuple[DocumentStore, Queries]] = []
-
-        def encode() -> Queries:
-            self.refresh()
-            store = self._changes.store
-            if not kept or kept[-1][0] is not store:
-                kept.append((store, self._encode(texts, retrievers, wordings)))
-                self.refresh()
-            if self._changes.store is not store:
-                raise StaleError("the bundle was replaced meanwhile; ask again")
-            return kept[-1][1]
-
-        return encode
-
-    def _encode(self, texts: list[str], retrievers: Sequence[str], wordings: list[list[str]] | None) -> Queries:
-        if set(retrievers) <= {"bm25"} or not texts:
-            return Queries(texts, np.zeros((len(texts), 0), dtype=np.float32))
-        asked = texts if wordings is None else [wording for each in wordings for wording in each]
-        vectors = self.encoder.encode_queries(asked)
-        if wordings is not None:
-            vectors = averaged(vectors, [len(each) for each in wordings])
-        width = self._changes.generation.dense.vectors.shape[1]
-        if width and vectors.shape[1] != width:
-            raise ModelError(f"the encoder gives {vectors.shape[1]} dimensions, the index has {width}: another model?")
-        return Queries(texts, vectors)
-
-
-def _encoded(
-    encode: Callable[[], Queries], texts: list[str], retrievers: Sequence[str], budget: Budget
-) -> tuple[Queries, dict[str, str]]:
-    """Encoded queries, or where the encoder fails, queries for bm25 alone and why the others cannot take part."""
-    asked = ask({"the encoder": encode}, budget.left(ENCODING))
-    if not asked.failures:
-        return asked.results["the encoder"], {}
-    (why,) = asked.failures.values()
-    failed = {name: f"the encoder failed: {why}" for name in retrievers if name != "bm25"}
-    return Queries(texts, np.zeros((len(texts), 0), dtype=np.float32)), failed
-
-
-def _wordings(asked: list[str], variants: Sequence[Sequence[str]], present: list[int]) -> list[list[str]]:
-    """Each present query with its other wordings, blank ones left out.
-
-    Raises:
-        InputError: There are not as many lists of wordings as queries, or one is no list of texts.
-    """
-    if len(variants) != len(asked) or any(isinstance(each, str) for each in variants):
-        raise InputError(f"variants must hold a list of wordings for each of the {len(asked)} queries")
-    cleaned = {at: [clean_text(wording, "a wording") for wording in variants[at]] for at in present}
-    return [[asked[at], *(wording for wording in cleaned[at] if wording.strip())] for at in present]
 
 
 def _listed(doc_ids: Iterable[str]) -> list[str]:

@@ -30,7 +30,7 @@ LAYERS = [
     {"generation"},
     {"filtering", "persistence"},
     {"changes", "check"},
-    {"search", "info", "fit", "meaning"},
+    {"search", "info", "fit", "meaning", "fingerprint", "encoding"},
     {"explain"},
     {"hybrid"},
     {"reranking"},
