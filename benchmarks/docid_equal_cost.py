@@ -21,12 +21,13 @@ from finetune.recipe import changed
 from hybridret.data.dataset import read_dataset
 from hybridret.data.readers import find_source, read_corpus
 from hybridret.display import progress_bars
-from hybridret.evaluation import evaluate_queries
+from hybridret.evaluation import SYSTEMS, evaluate_queries
 from hybridret.hybrid import HybridIndex
 
 NAME = "docid_equal_cost"
 MEASURES = ("nDCG@10", "Recall@1", "Recall@10")
 SHARES = {"dense alone": 0.0, "together": 0.5}
+ASKED = {**SYSTEMS, "dense + docid": ["dense", "docid"]}
 Values = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
@@ -79,7 +80,7 @@ def trained(name: str, settings: Mapping[str, Any], split: str, recipe: Recipe) 
         changed_recipe = changed(recipe, settings, "command line")
         report = finetune(documents, bundle, questions=questions, recipe=changed_recipe, progress=progress)
         dataset = read_dataset(source, split, {document.doc_id for document in documents})
-        return evaluate_queries(HybridIndex.open(bundle), dataset, progress), report
+        return evaluate_queries(HybridIndex.open(bundle), dataset, progress, ASKED), report
 
 
 def _parse() -> argparse.Namespace:

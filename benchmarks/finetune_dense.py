@@ -27,7 +27,7 @@ from hybridret.evaluation import evaluate_queries
 from hybridret.hybrid import HybridIndex
 
 NAME = "finetune_dense"
-MEASURES = ("nDCG@10", "Recall@10")
+MEASURES = ("nDCG@10", "Recall@1", "Recall@10")
 Values = dict[tuple[str, str], list[float]]
 
 

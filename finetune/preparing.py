@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from finetune import parallel
+from finetune.dense.config import LARGE_BATCH, SMALL_BATCH, DenseConfig
 from finetune.encoding import RememberingEncoder
 from finetune.gate import Exam, general_exam
 from finetune.recipe import Recipe
@@ -44,7 +46,7 @@ CHOOSING = 0.1
 """The most of the whole time that goes into choosing, by labelled questions, how much of the new weights is shipped."""
 _INDEX_ENCODINGS, _RESERVED_SECONDS, _LEAST_TRAINING = 0.3, 20.0, 0.2
 """Kept for the index, whose documents the gate has encoded but for those that training did not see."""
-_ROOM, _PAIR_COST = 2, 6.0
+_ROOM, _PAIR_COST, _ENOUGH_STEPS = 2, 6.0, 24
 
 
 class Loaded(NamedTuple):
@@ -323,9 +325,28 @@ class Preparation:
         """How many questions the time may at most allow to train on; no work is done for others."""
         dense = self.recipe.dense
         if dense.max_steps:
-            return max(_ROOM * dense.max_steps * dense.batch_size, dense.batch_size)
-        each = float(self.base_vectors.facts["encoding"]) / len(self.texts)
-        return max(int(_ROOM * 60 * self.recipe.minutes / (_PAIR_COST * each)), _ROOM * dense.batch_size)
+            return max(_ROOM * dense.max_steps * dense.questions_a_step, dense.questions_a_step)
+        return max(int(_ROOM * 60 * self.recipe.minutes / self._pair_seconds), _ROOM * dense.questions_a_step)
+
+    @property
+    def _pair_seconds(self) -> float:
+        """About how long it takes to train on a question and its document."""
+        return _PAIR_COST * float(self.base_vectors.facts["encoding"]) / len(self.texts)
+
+    def sized(self, config: DenseConfig, seconds: float) -> DenseConfig:
+        """The configuration with a batch size: with labels the largest of 128, 64 and 32 that leaves enough steps.
+
+        Args:
+            config: As the recipe has it.
+            seconds: Time for training.
+        """
+        if config.batch_size or config.max_steps or not self.is_labelled:
+            return replace(config, batch_size=config.questions_a_step)
+        asked = min(seconds / self._pair_seconds, config.max_passes * len(self.split.train))
+        size = LARGE_BATCH
+        while size > SMALL_BATCH and asked < _ENOUGH_STEPS * size:
+            size //= 2
+        return replace(config, batch_size=parallel.agreed(size))
 
     def seconds_left(self, has_decided: bool = False) -> float:
         """Time for training: what the other stages leave of the whole, but at least a fifth of it.

@@ -44,7 +44,7 @@ class Run(Preparation):
 
             start = time.monotonic()
             begun = self.fresh_start()
-            prompts = begun.encoder.prompts
+            prompts, seconds = begun.encoder.prompts, self.seconds_left() * (1 - self.recipe.docid.share)
 
             def refresher(table: Any, trained: Any) -> Any:
                 mining, every, seed = self.recipe.negatives, config.ance_every, self.recipe.seed
@@ -54,10 +54,10 @@ class Run(Preparation):
                 begun.model,
                 self.texts,
                 self.split.train,
-                config,
+                self.sized(config, seconds),
                 folder,
                 prompts=prompts,
-                seconds=self.seconds_left() * (1 - self.recipe.docid.share),
+                seconds=seconds,
                 seed=self.recipe.seed,
                 negatives=denoised(negatives, labels, self.split.train, self.recipe.negatives.denoise),
                 teacher=labels,

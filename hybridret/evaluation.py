@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hybridret.hybrid import HybridIndex
 
 MEASURES = ("nDCG@10", "Recall@1", "Recall@10", "Recall@100", "RR@10")
-SYSTEMS: dict[str, Sequence[str]] = {"bm25": ["bm25"], "dense": ["dense"], "docid": ["docid"], "hybrid": RETRIEVERS}
+SYSTEMS: Mapping[str, Sequence[str]] = {"bm25": ["bm25"], "dense": ["dense"], "docid": ["docid"], "hybrid": RETRIEVERS}
 _DEPTH, _BATCH = 100, 128
 _TIMED_QUERIES, _WARM_UP = 50, 5
 
@@ -43,12 +43,22 @@ def evaluate(index: HybridIndex, dataset: Dataset, progress: Progress | None = N
 
 
 def evaluate_queries(
-    index: HybridIndex, dataset: Dataset, progress: Progress | None = None
+    index: HybridIndex,
+    dataset: Dataset,
+    progress: Progress | None = None,
+    systems: Mapping[str, Sequence[str]] = SYSTEMS,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Measures by system, measure and query id; see ``evaluate``."""
+    """Measures by system, measure and query id; see ``evaluate``.
+
+    Args:
+        index: What to measure.
+        dataset: Queries and judgements.
+        progress: Told how far the work is.
+        systems: By name the retrievers that are asked together.
+    """
     return {
         system: measure_run(_run(index, dataset, retrievers, system, progress), dataset)
-        for system, retrievers in SYSTEMS.items()
+        for system, retrievers in systems.items()
     }
 
 

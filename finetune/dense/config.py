@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hybridret.errors import InputError
 
 SCHEDULES = ("cosine", "linear")
+SMALL_BATCH, LARGE_BATCH = 32, 128
 DISTILLATIONS = ("kl", "stabilised", "margin_mse")
 
 
@@ -18,7 +19,8 @@ class DenseConfig:
     Attributes:
         max_steps: Steps to train; 0: as many as fit into the time given.
         max_passes: Passes over the questions after which training ends, even if there is time left.
-        batch_size: Questions of a step, over all processes.
+        batch_size: Questions of a step, over all processes; null: 32, with labels up to 128 where that leaves enough
+            steps.
         max_tokens: Tokens after which texts are cut in training alone; 0: the model's window.
         micro_batch: Texts embedded at once; larger batches go through GradCache.
         negatives: Hard negatives of a question in each step, drawn from the mined ones.
@@ -49,7 +51,7 @@ class DenseConfig:
 
     max_steps: int = 0
     max_passes: float = 10.0
-    batch_size: int = 32
+    batch_size: int | None = None
     max_tokens: int = 128
     micro_batch: int = 128
     negatives: int = 0
@@ -74,6 +76,11 @@ class DenseConfig:
     report_to: str = "none"
     deepspeed: str | None = None
 
+    @property
+    def questions_a_step(self) -> int:
+        """The batch size, where nothing is known of time and questions."""
+        return self.batch_size or SMALL_BATCH
+
     def __post_init__(self) -> None:
         at_least = {
             "max_steps": 0,
@@ -85,7 +92,7 @@ class DenseConfig:
             "ance_every": 0,
         }
         for name, lowest in at_least.items():
-            if getattr(self, name) < lowest:
+            if getattr(self, name) is not None and getattr(self, name) < lowest:
                 raise InputError(f"dense.{name} must be a whole number from {lowest} up, not {getattr(self, name)!r}")
         for name in ("learning_rate", "temperature", "teacher_temperature", "max_passes"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:

@@ -115,7 +115,7 @@ def train_dense(
         lambda: _seconds_per_step(model, table, config, by_task, seed),
         what="the model",
         advice="give more --minutes",
-        most=max(1, round(config.max_passes * len(table) / config.batch_size)),
+        most=max(1, round(config.max_passes * len(table) / config.questions_a_step)),
         together=True,
     )
     checkpoint = last_checkpoint(folder)
@@ -178,7 +178,7 @@ def make_trainer(
     args = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=config.batch_size,
+        per_device_train_batch_size=config.questions_a_step,
         learning_rate=config.learning_rate or _learning_rate(table),
         lr_scheduler_type=config.schedule,
         warmup_steps=round(config.warmup * steps),
@@ -200,7 +200,7 @@ def make_trainer(
     sampler = TaskBatchSampler(
         [f"{question.task} {question.source}" for question in (table.questions[pair.question] for pair in table.pairs)],
         positives,
-        config.batch_size,
+        config.questions_a_step,
         steps,
         seed,
         args.world_size,

@@ -18,8 +18,9 @@ def test_every_setting_is_described_by_its_docstring() -> None:
     names = ["clean", "queries", "pretrain", "negatives", "labels", "dense", "gate", "whiten", "docid", "continual"]
     assert list(stages()) == names
     assert all(len(setting.help) > 10 for setting in found)
-    (size,) = [setting for setting in found if (setting.stage, setting.name) == ("dense", "batch_size")]
-    assert (size.help, size.default) == ("Questions of a step, over all processes.", Recipe().dense.batch_size)
+    (size,) = [setting for setting in found if (setting.stage, setting.name) == ("dense", "micro_batch")]
+    assert size.help == "Texts embedded at once; larger batches go through GradCache."
+    assert size.default == Recipe().dense.micro_batch
 
 
 def test_a_field_without_a_description_is_a_mistake() -> None:
