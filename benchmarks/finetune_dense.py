@@ -81,6 +81,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "trained_on": report["questions"],
         "decision": report["decision"],
         "whitening": report["whitening"],
+        "docid": report["docid"],
         "stages": report["stages"],
         "notes": report["notes"],
     }

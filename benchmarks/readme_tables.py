@@ -59,7 +59,7 @@ def finetune_dense(document: Mapping[str, Any]) -> Table:
         "finetune_dense",
         ["collection", "labels", "settings", "minutes", PRIMARY, "p", "Recall@10", "p"],
         cells,
-        "p: of the paired t-test. minutes: all of the run on one shared core.",
+        "p: of the paired t-test. minutes: all of the run on one core.",
     )
 
 

@@ -206,6 +206,7 @@ class HybridRetriever(DocumentIndex):
 
         Raises:
             BundleError: There is no bundle, or it is damaged or of a newer schema.
+            InputError: The model is not the one that the bundle was made with.
         """
         cls._check_settings(settings)
         encoder = None if embedding_model is None else make_encoder(embedding_model)
