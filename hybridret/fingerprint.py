@@ -9,6 +9,9 @@ from hybridret.types import Encoder
 _DRIFT = 0.01
 """One less the cosine: the same weights in another precision or batch stay below, the same model trained does not."""
 
+_LOOKED_FOR = 16
+"""Documents that are looked for: another process may have deleted the first ones a moment ago."""
+
 
 def checked_encoder(changes: Changes, encoder: Encoder) -> Encoder:
     """The encoder, or an error where its vector of a stored document is not the stored one.
@@ -25,12 +28,11 @@ def checked_encoder(changes: Changes, encoder: Encoder) -> Encoder:
         ModelError: It cannot encode.
     """
     store, generation = changes.store, changes.generation
-    common = ((document, generation.rows_of([key])) for key, document in store.documents())
-    stored = next(((document, rows) for document, rows in common if len(rows)), None)
-    if stored is None:
+    stored = store.by_key(generation.keys[generation.alive][:_LOOKED_FOR].tolist())
+    if not stored:
         return encoder
-    document, rows = stored
-    expected = generation.dense.vectors[rows[0]]
+    key, document = min(stored.items())
+    expected = generation.dense.vectors[generation.rows_of([key])[0]]
     try:
         (found,) = encoder.encode_documents([document.text])
     except Exception as error:
