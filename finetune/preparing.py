@@ -325,13 +325,18 @@ class Preparation:
         """How many questions the time may at most allow to train on; no work is done for others."""
         dense = self.recipe.dense
         if dense.max_steps:
-            return max(_ROOM * dense.max_steps * dense.questions_a_step, dense.questions_a_step)
+            return _ROOM * dense.max_steps * dense.questions_a_step
         return max(int(_ROOM * 60 * self.recipe.minutes / self._pair_seconds), _ROOM * dense.questions_a_step)
+
+    @property
+    def document_seconds(self) -> float:
+        """How long it takes to encode a document, on the average."""
+        return float(self.base_vectors.facts["encoding"]) / len(self.texts)
 
     @property
     def _pair_seconds(self) -> float:
         """About how long it takes to train on a question and its document."""
-        return _PAIR_COST * float(self.base_vectors.facts["encoding"]) / len(self.texts)
+        return _PAIR_COST * self.document_seconds
 
     def sized(self, config: DenseConfig, seconds: float) -> DenseConfig:
         """The configuration with a batch size: with labels the largest of 128, 64 and 32 that leaves enough steps.

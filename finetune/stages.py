@@ -44,7 +44,8 @@ class Run(Preparation):
 
             start = time.monotonic()
             begun = self.fresh_start()
-            prompts, seconds = begun.encoder.prompts, self.seconds_left() * (1 - self.recipe.docid.share)
+            prompts = begun.encoder.prompts
+            seconds = self.seconds_left() * (1 - self.recipe.docid.share)
 
             def refresher(table: Any, trained: Any) -> Any:
                 mining, every, seed = self.recipe.negatives, config.ance_every, self.recipe.seed
@@ -321,7 +322,7 @@ class Run(Preparation):
         if not self.is_labelled:
             return {}
         shares, seconds = self.recipe.gate.shares, CHOOSING * 60 * self.recipe.minutes
-        each = len(shares) * float(self.base_vectors.facts["encoding"]) / len(self.texts)
+        each = len(shares) * self.document_seconds
         affordable = len(self.texts) if self.recipe.dense.max_steps else int(seconds / each)
         sample = sampled(exam, min(_SAMPLE, affordable), self.recipe.seed)
         if len(sample.documents) > affordable:

@@ -27,8 +27,8 @@ class Contrary(StubEmbeddings):
         return super()._embed(text[::-1])
 
 
-def _built(path: Path, dimension: int = 32) -> Path:
-    HybridIndex.build(DOCUMENTS, EmbeddingsEncoder(StubEmbeddings(dimension)), CONFIG, path)
+def _built(path: Path) -> Path:
+    HybridIndex.build(DOCUMENTS, EmbeddingsEncoder(StubEmbeddings()), CONFIG, path)
     return path
 
 
