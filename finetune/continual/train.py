@@ -70,7 +70,8 @@ def go_on(
     start, rows = time.monotonic(), material.rows
     n_asked = len(material.new_questions) + len(material.old_questions)
     tables_rate = config.table_learning_rate or table_rate(n_asked, len(vectors))
-    config = replace(config, learning_rate=continual.learning_rate, table_learning_rate=tables_rate)
+    rate = continual.learning_rate
+    config = replace(config, learning_rate=rate, table_learning_rate=tables_rate, prior_weight=1.0)
     model = DocidModel(encoder, decoder, codes).to(encoder.device)
     old, fisher = material.old_questions or material.old_sentences, {}
     if continual.ewc and old:
@@ -78,7 +79,8 @@ def go_on(
     memory = Memory.of(model, fisher, material.first_old)
     adapters = _with_adapters(encoder, continual.lora_rank, seed) if continual.lora_rank else None
     prepared = time.monotonic() - start
-    make = ContinualTrainers(model, config, rows, vectors, prompt, seed, progress, memory=memory, continual=continual)
+    args = (model, config, rows, vectors, prompt, material.first_old, seed, progress)
+    make = ContinualTrainers(*args, memory=memory, continual=continual)
 
     def plan_of(steps: int) -> Any:
         return replayed(material, steps, config.batch_size, continual.replay, config.sentences, seed)

@@ -11,7 +11,6 @@ from torch import Tensor
 from finetune.continual.config import ContinualConfig
 from finetune.continual.losses import distillation, ewc
 from finetune.continual.memory import Memory, effective_weights
-from finetune.continual.priors import log_priors
 from finetune.generative.model import DocidModel
 from finetune.generative.planned_trainer import Mistakes
 from finetune.generative.train import Trainers
@@ -31,12 +30,6 @@ class ContinualTrainer(DocidTrainer):
         self.memory, self.continual = memory, continual
         self._anchor = dict(memory.model.named_parameters())
         super().__init__(*args)
-        priors = log_priors(self.rows, memory.first_old, self.plan, len(self.vectors))
-        self._log_priors = torch.from_numpy(priors).to(self.vectors.device)
-
-    def priors(self, candidates: Tensor) -> Tensor | float:
-        """New documents are right more often, for they are what the texts are about."""
-        return self._log_priors[candidates]
 
     def kept(self, model: Any, picked: IntArray, queries: Tensor, candidates: Tensor) -> Tensor | float:
         """What leaving the old model costs."""
@@ -80,6 +73,7 @@ class ContinualTrainers(Trainers):
             plan,
             self.vectors,
             self.prompt,
+            self.n_favoured,
             mistakes,
             memory=self.memory,
             continual=self.continual,

@@ -57,6 +57,9 @@ class DocidConfig:
         preference_beta: RPO's inverse temperature.
         preference_likelihood: RPO's weight of the right docid's likelihood.
         preference_random: Whether wrong documents are drawn at random instead, for comparison.
+        prior_weight: How much of the questions' preference for the documents that they ask about is kept out of what
+            is learned: 0: such documents stay likelier, as where the same ones are asked for again and again; 1: the
+            others are as likely, as where labels cover a part of the corpus. The code decoder's alone.
         prefix_weight: Weight of the listwise losses of docids' first 1, 2, 4 ... codes, so that a beam search that
             looks at no more codes yet keeps the right ones; the code decoder's alone.
         teacher_weight: Weight of the divergence of docids' probabilities from the soft labels of the stage labels, over
@@ -99,6 +102,7 @@ class DocidConfig:
     preference_beta: float = 0.1
     preference_likelihood: float = 1.0
     preference_random: bool = False
+    prior_weight: float = 0.5
     prefix_weight: float = 0.0
     teacher_weight: float = 0.0
     teacher_temperature: float = 1.0
@@ -155,6 +159,7 @@ class DocidConfig:
                 lambda value: 0 <= value < float("inf"),
                 "a number from 0 up",
             ),
+            (("prior_weight",), lambda value: 0 <= value <= 1, "a share from 0 to 1"),
             (("stop_at",), lambda value: 0 < value <= 1, "a rate above 0 and at most 1"),
             (("max_steps", "lora_rank"), lambda value: value >= 0, "a whole number from 0 up"),
         )

@@ -93,7 +93,7 @@ def train_docids(
     config = replace(config, table_learning_rate=config.table_learning_rate or table_rate(len(asked), len(documents)))
     model = DocidModel(encoder, CodeDecoder(quantizer.codebooks), quantizer.encode(vectors)).to(encoder.device)
     before = memorised(model, told, prompt, seed)
-    make = Trainers(model, config, rows, vectors, prompt, seed, progress)
+    make = Trainers(model, config, rows, vectors, prompt, len(asked), seed, progress)
     hard = difficulties(model, asked, prompt) if config.order == "easy" else None
     facts = learn(make, asked, told, len(documents), folder, seconds, hard)
     encoder.eval()
@@ -107,7 +107,7 @@ def table_rate(n_questions: int, n_documents: int) -> float:
 
 
 class Trainers(TrainingRuns):
-    """Makes and runs trainers of one ``DocidModel``; see ``train_docids`` for the arguments."""
+    """Makes and runs trainers of one ``DocidModel``; see ``train_docids`` and ``DocidTrainer`` for the arguments."""
 
     def __init__(
         self,
@@ -116,11 +116,12 @@ class Trainers(TrainingRuns):
         rows: Sequence[Row],
         vectors: FloatArray,
         prompt: str,
+        n_favoured: int,
         seed: int,
         progress: Progress | None,
     ) -> None:
         super().__init__(config, rows, seed, progress)
-        self.model, self.vectors, self.prompt = model, vectors, prompt
+        self.model, self.vectors, self.prompt, self.n_favoured = model, vectors, prompt, n_favoured
 
     @property
     def module(self) -> DocidModel:
@@ -134,7 +135,9 @@ class Trainers(TrainingRuns):
         from finetune.generative.trainer import DocidTrainer
 
         args = self.arguments(plan, folder, save)
-        return DocidTrainer(module, args, self.config, self.rows, plan, self.vectors, self.prompt, mistakes)
+        return DocidTrainer(
+            module, args, self.config, self.rows, plan, self.vectors, self.prompt, self.n_favoured, mistakes
+        )
 
     @contextmanager
     def spare(self) -> Iterator[DocidModel]:

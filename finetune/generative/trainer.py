@@ -14,6 +14,7 @@ from finetune.generative.config import DocidConfig
 from finetune.generative.losses import code_loss, listwise, rpo, taught
 from finetune.generative.model import DocidModel
 from finetune.generative.planned_trainer import Mistakes, PlannedTrainer
+from finetune.generative.priors import log_priors
 from finetune.generative.rows import Row
 from hybridret.types import FloatArray, IntArray
 
@@ -29,6 +30,7 @@ class DocidTrainer(PlannedTrainer):
         plan: *Shape:* (steps, batch_size), int64, the rows, or mistakes, of each step.
         vectors: *Shape:* (n_documents, dimension), float32, the documents' fixed vectors.
         prompt: Text before queries.
+        n_favoured: The documents of the first so many rows are right more often than others; see ``log_priors``.
         mistakes: For preference training.
         callbacks: Further callbacks.
     """
@@ -42,11 +44,15 @@ class DocidTrainer(PlannedTrainer):
         plan: IntArray,
         vectors: FloatArray,
         prompt: str,
+        n_favoured: int,
         mistakes: Mistakes | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.prompt = prompt
         self.vectors = torch.from_numpy(vectors).to(model.tables.device)
+        if mistakes is None:
+            priors = config.prior_weight * torch.from_numpy(log_priors(rows, n_favoured, plan, len(vectors)))
+            self.priors = priors.to(self.vectors.device)
         super().__init__(model, args, config, rows, plan, mistakes, callbacks)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
@@ -84,7 +90,7 @@ class DocidTrainer(PlannedTrainer):
         with torch.autocast(queries.device.type, enabled=False):
             device = queries.device
             columns, wanted, masked = (torch.from_numpy(each).to(device) for each in (candidates, targets, out))
-            scores, priors = model.document_scores(queries, columns), self.priors(columns)
+            scores, priors = model.document_scores(queries, columns), self.priors[columns]
             loss = listwise(scores + priors, wanted, masked)
             if self.memorisation is not None:
                 hits = scores.detach().masked_fill(masked, -torch.inf).argmax(dim=1) == wanted
@@ -105,13 +111,6 @@ class DocidTrainer(PlannedTrainer):
                 told = taught(own, [row.labels for row in rows], config.teacher_temperature)
                 loss = loss + config.teacher_weight * told
             return loss + self.kept(model, picked, queries, columns)
-
-    def priors(self, candidates: Tensor) -> Tensor | float:
-        """What the loss adds to the scores of documents that are right more often than others; nothing here.
-
-        *Shape:* (n_candidates,) both; candidates int64.
-        """
-        return 0.0
 
     def kept(self, model: Any, picked: IntArray, queries: Tensor, candidates: Tensor) -> Tensor | float:
         """What is added to a step's loss for what was learned before; nothing here.

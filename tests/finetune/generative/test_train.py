@@ -205,6 +205,23 @@ def test_prefixes_are_learned_beside_whole_docids(toy: Toy, tmp_path: Path) -> N
     assert toy.right(model, trained.decoder) > before + 0.3
 
 
+def test_documents_without_questions_are_likelier_where_priors_are_kept_out(toy: Toy, tmp_path: Path) -> None:
+    """A question of words that were never seen says nothing: what it is answered with is what training prefers."""
+    toy.questions = [question for question in toy.questions if WORDS.index(question.positives[0]) < 6]
+
+    def others(weight: float) -> float:
+        model, trained = toy.train(tmp_path / f"{weight}", prior_weight=weight, sentences=0.1)
+        queries = TransformerEncoder(model, "toy", toy.encoder.prompts).encode_queries(["where is it", "show me one"])
+        codes = toy.quantizer.encode(toy.vectors)
+        scores = np.array([trained.decoder.score(one, codes) for one in trained.decoder.log_probs(queries)])
+        likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return float((likely[:, 6:].sum(axis=1) / likely.sum(axis=1)).mean())
+
+    without, half, whole = (others(weight) for weight in (0.0, 0.5, 1.0))
+    assert without < half < whole
+    assert whole > 2 * without
+
+
 def test_soft_labels_move_docids(toy: Toy, tmp_path: Path) -> None:
     """The teacher holds the document after the right one for far likelier than any other that it judged."""
     labels = {

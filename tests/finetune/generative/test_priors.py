@@ -1,12 +1,12 @@
-"""New documents are right more often in training, and are no likelier for it."""
+"""Documents that training asks about are right more often in it, and are no likelier for it."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from finetune.continual.priors import log_priors
 from finetune.generative.losses import listwise
+from finetune.generative.priors import log_priors
 from finetune.generative.rows import Row
 
 ROWS = [Row(f"text {document}", np.array([document])) for document in (3, 4, 0, 1, 2)]
