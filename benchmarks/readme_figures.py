@@ -112,6 +112,21 @@ def updates(document: Document) -> list[str]:
     ]
 
 
+def growth(document: Document) -> list[str]:
+    """What an answer and an index cost as documents become more."""
+    steps = document["result"]["steps"]
+    sizes = [f"{step['documents']:,}" for step in steps]
+    answers = "; ".join(
+        f"{name} {', '.join(format(step['ms'][name]['p50'], '.2g') for step in steps)} ms" for name in steps[0]["ms"]
+    )
+    built = ", ".join(f"{step['build_seconds']:.0f}" for step in steps)
+    held = ", ".join(f"{sum(step['bytes_a_document'].values()):,.0f}" for step in steps)
+    return [
+        f"With {', '.join(sizes)} documents, one thread, without the model's passes: {answers}; built in {built} s; "
+        f"{held} bytes a document."
+    ]
+
+
 def filtered(document: Document) -> list[str]:
     """Whether filtered search is exact, and what it costs."""
     result = document["result"]
@@ -132,6 +147,7 @@ SENTENCES: dict[str, Callable[[Document], list[str]]] = {
     "bm25_speed": bm25_speed,
     "query_latency": query_latency,
     "updates": updates,
+    "growth": growth,
     "filtered": filtered,
 }
 """By benchmark its sentences."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.quality import PRIMARY
-from benchmarks.report.sections import NOT_RUN, WORSE, Table
+from benchmarks.report.sections import NOT_RUN, WORSE, Table, costs, worse_than_best
 from benchmarks.significance import ALPHA, holm
 from hybridret.errors import InputError
 
@@ -119,6 +119,34 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     )
 
 
+def full(document: Mapping[str, Any]) -> Table:
+    """What each system and peer finds, and what it costs, in one run of the whole benchmark."""
+    rows = []
+    for name, measured in document["collections"].items():
+        quality, cost = measured["quality"], costs(measured)
+        worse, systems = worse_than_best(quality), quality["systems"]
+        for system in sorted(systems, key=lambda each: -float(systems[each][PRIMARY]["mean"])):
+            found, mark = systems[system], f" {WORSE}" if system in worse else ""
+            spent = [f"{cost[system]['latency_ms'][each]:.2f}" for each in ("p50", "p95")]
+            rows.append(
+                [
+                    f"{name} ({quality['split']})",
+                    system,
+                    _value(found[PRIMARY]["mean"]) + mark,
+                    _value(found["Recall@10"]["mean"]),
+                    *spent,
+                    f"{cost[system]['questions_a_second']:,.0f}",
+                ]
+            )
+    return Table(
+        "full",
+        ["collection", "system", PRIMARY, "Recall@10", "p50 ms", "p95 ms", "questions/s"],
+        rows,
+        f"{WORSE} significantly below the best on {PRIMARY} (paired t-test and bootstrap, 5 % after Holm's correction)"
+        ". Milliseconds at batch 1, questions a second at batch 64, one thread, the encoder's pass included.",
+    )
+
+
 def flag_embedding(document: Mapping[str, Any]) -> Table:
     """FlagEmbedding's fine-tuning by learning rate beside hybridret's in the same time."""
     rates = list(dict.fromkeys(rate for each in document["result"].values() for rate in each[_FLAG].get("rates", {})))
@@ -149,6 +177,7 @@ TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "finetune_dense": finetune_dense,
     "docid_equal_cost": docid_equal_cost,
     "leaderboard": leaderboard,
+    "full": full,
     "flag_embedding": flag_embedding,
 }
 """By benchmark its table."""

@@ -17,6 +17,8 @@ from hybridret.errors import InputError
 FOLDER = Path(__file__).parent / "results"
 VERSION = 1
 """Of the files; grows when what they hold changes its meaning. Files that tell none are of version 1."""
+_KEYS = {"result", "collections"}
+"""Where a file has what was measured: a report's in ``collections``."""
 _PACKAGES = ("faiss-cpu", "numpy", "rank-bm25", "sentence-transformers", "torch", "transformers")
 
 
@@ -72,7 +74,7 @@ def read_result(name: str, folder: Path | None = None) -> dict[str, Any]:
         raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}:1: not UTF-8") from error
-    if not isinstance(document, dict) or document.get("benchmark") != name or "result" not in document:
+    if not isinstance(document, dict) or document.get("benchmark") != name or not _KEYS & document.keys():
         raise InputError(f"{path}:1: not a result of the benchmark {name}")
     if (found := document.get("version", 1)) != VERSION:
         raise InputError(f"{path}:1: a result of version {found!r}, this is {VERSION}; python -m benchmarks.{name}")

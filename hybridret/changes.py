@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from hybridret.dense import TransformerEncoder
-from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError, ModelError
 from hybridret.fusion import Ranker
 from hybridret.generation import Generation
-from hybridret.generative import CodeDecoder, DocidRetriever
+from hybridret.generative import IndexedDocids
 from hybridret.models import Prompts, load_model
 from hybridret.persistence import Committed, read_generation, write_files
 from hybridret.store import Bundle, DocumentStore, State
@@ -25,6 +24,9 @@ from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import new_folder
 from hybridret.store.seal import SEALED_UP_TO, break_seal, broken_seal, seal_file, seal_store
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
+
+Retrained = Callable[[IndexedDocids], IndexedDocids | None]
+"""Gives a bundle's docids a new model; None where they are not those that it was trained to."""
 
 
 class Changes:
@@ -186,27 +188,25 @@ class Changes:
     def retrain(
         self,
         encoder: Encoder,
-        quantizer: ResidualQuantizer,
-        decoder: CodeDecoder,
+        retrained: Retrained,
         ranker: Ranker | None,
         update: Mapping[str, Any],
         store: DocumentStore,
     ) -> None:
-        """Gives a bundle another encoder of queries and another decoder of the same codebooks, at once or not at all.
+        """Gives a bundle another encoder of queries and another model of the same docids, at once or not at all.
 
         A whole new bundle takes its place, under its write lock, with what was committed last: readers have the old
         models or the new ones, never some of both.
 
         Args:
             encoder: Gives documents the vectors that they have; its queries have new ones.
-            quantizer: The codebooks that the decoder was trained to.
-            decoder: The code tables.
+            retrained: Gives docids their new model.
             ranker: How far to trust each retriever now; None: as before.
             update: What is told of the training; see ``State.updates``.
             store: The documents of the bundle that training started from.
 
         Raises:
-            BundleError: The bundle was replaced or its codebooks were fitted anew meanwhile, or the place cannot be
+            BundleError: The bundle was replaced or its docids were fitted anew meanwhile, or the place cannot be
                 written to.
         """
         assert self.bundle is not None
@@ -217,10 +217,9 @@ class Changes:
                 before = self.generation
                 if store is not self.store:
                     raise BundleError(f"{self.bundle.folder} was replaced by another bundle meanwhile; train again")
-                was = before.docid
-                if not isinstance(was, DocidRetriever) or not was.quantizer.refines(quantizer):
-                    raise BundleError(f"the codebooks of {self.bundle.folder} were fitted anew meanwhile; train again")
-                docid = was.with_decoder(decoder.refined(was.quantizer.codebooks[quantizer.n_levels :]))
+                docid = None if before.docid is None else retrained(before.docid)
+                if docid is None:
+                    raise BundleError(f"the docids of {self.bundle.folder} were fitted anew meanwhile; train again")
                 after = replace(before, number=before.number + 1, docid=docid, ranker=ranker or before.ranker)
                 state = replace(
                     self.state,
@@ -230,6 +229,7 @@ class Changes:
                 )
                 with new_folder(self.bundle.folder) as folder:
                     encoder.save(folder / MODEL_FOLDER)
+                    docid.save(folder / BACKBONE_FOLDER)
                     self._write_copy(folder, after, state)
             self._reopen()
 

@@ -86,13 +86,11 @@ def _collection(name: str, measured: Mapping[str, Any]) -> Section:
 
 
 def _figures(name: str, measured: Mapping[str, Any]) -> list[Figure]:
-    quality, cost, peers = measured["quality"], measured["cost"], measured.get("peers", {})
-    systems, latency = quality["systems"], cost["latency_ms"]
-    means = {system: own[PRIMARY] for system, own in systems.items()}
+    quality, cost = measured["quality"], measured["cost"]
+    means = {system: own[PRIMARY] for system, own in quality["systems"].items()}
     ranked = sorted(means, key=lambda system: -float(means[system]["mean"]))
     intervals = [Point(each, means[each]["mean"], 0, means[each]["low"], means[each]["high"]) for each in ranked]
-    latency = {**latency, **{peer: own["latency_ms"] for peer, own in peers.items() if NOT_RUN not in own}}
-    timed = [Point(each, latency[each]["p50"], means[each]["mean"]) for each in ranked]
+    timed = [Point(each, costs(measured)[each]["latency_ms"]["p50"], means[each]["mean"]) for each in ranked]
     parts = list(cost["parts_ms"].items())
     bars = [("one answer", parts), *((floor, [("floor", value)]) for floor, value in cost["floors_ms"].items())]
     said = "; ".join(f"{each} {means[each]['mean']:.3f}" for each in ranked)
@@ -116,7 +114,8 @@ def _figures(name: str, measured: Mapping[str, Any]) -> list[Figure]:
     ]
 
 
-def _quality(quality: Mapping[str, Any]) -> Table:
+def worse_than_best(quality: Mapping[str, Any]) -> set[str]:
+    """The systems that are significantly below the best one on the primary measure."""
     best = best_system(dict(quality))
     worse = set()
     for each in quality["comparisons"]:
@@ -125,6 +124,11 @@ def _quality(quality: Mapping[str, Any]) -> Table:
         sign = 1 if each["first"] == best else -1
         if best in pair and each["significant"] and sign * each["difference"] > 0:
             worse.add(other)
+    return worse
+
+
+def _quality(quality: Mapping[str, Any]) -> Table:
+    best, worse = best_system(dict(quality)), worse_than_best(quality)
     rows = [
         [
             system,
@@ -165,21 +169,11 @@ def _latency(measured: Mapping[str, Any]) -> Table:
     rows = [
         [
             system,
-            *(f"{own[each]:.2f}" for each in ("p50", "p95", "p99")),
-            f"{cost['questions_a_second'][system]:,.0f}",
-            _megabytes(cost["memory_bytes"].get(system)),
-        ]
-        for system, own in cost["latency_ms"].items()
-    ]
-    rows += [
-        [
-            peer,
             *(f"{own['latency_ms'][each]:.2f}" for each in ("p50", "p95", "p99")),
             f"{own['questions_a_second']:,.0f}",
-            "–",
+            _megabytes(cost["memory_bytes"].get(system)),
         ]
-        for peer, own in measured.get("peers", {}).items()
-        if NOT_RUN not in own
+        for system, own in costs(measured).items()
     ]
     repeated = cost["repeated"]
     note = (
@@ -193,6 +187,16 @@ def _latency(measured: Mapping[str, Any]) -> Table:
         rows,
         note,
     )
+
+
+def costs(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """By system, peers last, ``latency_ms`` and ``questions_a_second``."""
+    cost = measured["cost"]
+    own = {
+        system: {"latency_ms": times, "questions_a_second": cost["questions_a_second"][system]}
+        for system, times in cost["latency_ms"].items()
+    }
+    return own | {peer: told for peer, told in measured.get("peers", {}).items() if NOT_RUN not in told}
 
 
 def _parts(cost: Mapping[str, Any]) -> Table:

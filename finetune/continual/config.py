@@ -17,9 +17,10 @@ class ContinualConfig:
         distillation: Weight of the divergence from the old model's docid probabilities on replayed texts.
         ewc: Weight of elastic weight consolidation: how dear it is to move weights that old questions depend on.
         fisher_questions: Questions about old documents from which that is estimated.
-        lora_rank: Rank of adapters that the query encoder learns in, which are merged into it in the end; 0: all of its
-            weights are trained.
+        lora_rank: Rank of adapters that the query encoder, or the backbone, learns in, which are merged into it in the
+            end; 0: all of its weights are trained.
         learning_rate: Peak of the query encoder's learning rate.
+        backbone_rate: Peak of a backbone's learning rate, where a language model writes docids.
         tolerance: How much Recall@10 of held-out questions about old documents may fall, dense or docid, over all
             batches so far, for the new model to be shipped; null: it is shipped whatever it is like.
     """
@@ -30,6 +31,7 @@ class ContinualConfig:
     fisher_questions: int = 256
     lora_rank: int = 0
     learning_rate: float = 3e-5
+    backbone_rate: float = 1e-4
     tolerance: float | None = 0.02
 
     def __post_init__(self) -> None:
@@ -42,8 +44,9 @@ class ContinualConfig:
             raise InputError(f"continual.fisher_questions must be 1 or more, not {self.fisher_questions!r}")
         if self.lora_rank < 0:
             raise InputError(f"continual.lora_rank must be a whole number from 0 up, not {self.lora_rank!r}")
-        if not self.learning_rate > 0:
-            raise InputError(f"continual.learning_rate must be a number above 0, not {self.learning_rate!r}")
+        for name in ("learning_rate", "backbone_rate"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"continual.{name} must be a number above 0, not {getattr(self, name)!r}")
         if self.tolerance is not None and not 0 <= self.tolerance <= 1:
             raise InputError(f"continual.tolerance must be between 0 and 1, or null, not {self.tolerance!r}")
         if self.distillation and not self.replay:

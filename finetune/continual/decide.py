@@ -11,9 +11,7 @@ import numpy as np
 from finetune.gate import Exam
 from finetune.gate.decide import DECIDING, Values
 from finetune.gate.exam import measure_vectors
-from finetune.generative.decide import measure_docids
-from hybridret.docids import ResidualQuantizer
-from hybridret.generative import CodeDecoder
+from hybridret.changes import Retrained
 from hybridret.types import Encoder, FloatArray
 
 KEPT = "Recall@10"
@@ -25,11 +23,13 @@ class Models(NamedTuple):
 
     Attributes:
         queries: Encodes them.
-        decoder: Scores docids.
+        docids: Measures docids alone: given an exam, the vectors of its documents and of its questions.
+        retrained: Gives a bundle's docids their model.
     """
 
     queries: Encoder
-    decoder: CodeDecoder
+    docids: Callable[[Exam, FloatArray, FloatArray], Values]
+    retrained: Retrained
 
 
 class Side(NamedTuple):
@@ -38,19 +38,17 @@ class Side(NamedTuple):
     Attributes:
         exam: The questions.
         vectors: *Shape:* (n_documents, dimension), float32, of the exam's documents.
-        quantizer: Gives them their codes.
     """
 
     exam: Exam
     vectors: FloatArray
-    quantizer: ResidualQuantizer
 
     def measure(self, models: Models) -> dict[str, Values]:
         """By retriever and measure the value of each question."""
         queries = models.queries.encode_queries(list(self.exam.queries.values()))
         return {
             "dense": measure_vectors(self.exam, queries, self.vectors),
-            "docid": measure_docids(self.vectors, queries, self.quantizer, models.decoder, self.exam),
+            "docid": models.docids(self.exam, self.vectors, queries),
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,3 +35,19 @@ def distillation(old: Tensor, new: Tensor) -> Tensor:
     """
     log_old, log_new = functional.log_softmax(old, dim=1), functional.log_softmax(new, dim=1)
     return functional.kl_div(log_new, log_old, reduction="batchmean", log_target=True)
+
+
+def token_distillation(old: Sequence[Tensor], new: Sequence[Tensor], there: Tensor) -> Tensor:
+    """``distillation`` at each token of docids, the mean over tokens.
+
+    Args:
+        old: By place *shape:* (n_texts, n_codes), the old model's scores of all tokens.
+        new: The same of the new model.
+        there: *Shape:* (n_texts, n_places), bool, where docids have a token.
+    """
+    found = [
+        distillation(was[own], now[own]) * own.sum()
+        for was, now, own in zip(old, new, there.T, strict=True)
+        if own.any()
+    ]
+    return torch.stack(found).sum() / there.sum()

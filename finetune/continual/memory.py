@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from finetune.generative.model import DocidModel
@@ -74,7 +74,7 @@ def diagonal_fisher(
     return fisher
 
 
-def effective_weights(model: DocidModel) -> dict[str, Tensor]:
+def effective_weights(model: nn.Module) -> dict[str, Tensor]:
     """The weights that are trained, by their name before adapters came, with those of adapters added in."""
     from peft.tuners.lora import LoraLayer
 
@@ -84,7 +84,7 @@ def effective_weights(model: DocidModel) -> dict[str, Tensor]:
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
             (adapter,) = module.active_adapters
-            layer: torch.nn.Module = module.get_base_layer()
+            layer: nn.Module = module.get_base_layer()
             weight: Tensor = layer.weight  # type: ignore[assignment]
             found[f"{name}.weight"] = weight + module.get_delta_weight(adapter)  # type: ignore[attr-defined]
     return found

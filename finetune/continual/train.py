@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from finetune.continual.config import ContinualConfig
 from finetune.continual.rows import Material, replayed
 from finetune.generative.config import DocidConfig
-from finetune.generative.running import SLACK, steps_of
+from finetune.generative.running import SLACK, TrainingRuns, steps_of
 from finetune.generative.train import TrainedDocids, table_rate
 from hybridret.errors import InputError
-from hybridret.types import CodeArray, FloatArray, Progress
+from hybridret.types import CodeArray, FloatArray, IntArray, Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -81,19 +81,38 @@ def go_on(
     prepared = time.monotonic() - start
     args = (model, config, rows, vectors, prompt, material.first_old, seed, progress)
     make = ContinualTrainers(*args, memory=memory, continual=continual)
-
-    def plan_of(steps: int) -> Any:
-        return replayed(material, steps, config.batch_size, continual.replay, config.sentences, seed)
-
-    steps = steps_of(make, plan_of, folder, seconds - prepared)
-    losses = make.run(plan_of(steps), folder / "steps", "docid training", (seconds - prepared) * SLACK)
+    facts = steps_taken(make, material, continual, folder, seconds - prepared)
     encoder.eval()
     if adapters is not None:
         adapters.save_pretrained(str(folder / ADAPTER))
         adapters.merge_and_unload()
-    facts = {"steps": steps, "seconds": time.monotonic() - start, "losses": losses[:: max(1, len(losses) // 50)]}
-    facts |= {"texts": {name: len(each) for name, each in zip(Material._fields, material, strict=True)}}
-    return TrainedDocids(model.decoder(), facts)
+    return TrainedDocids(model.decoder(), {**facts, "seconds": time.monotonic() - start})
+
+
+def steps_taken(
+    make: TrainingRuns, material: Material, continual: ContinualConfig, folder: Path, seconds: float
+) -> dict[str, Any]:
+    """Takes the steps for which there is time, old texts between new ones.
+
+    Args:
+        make: Makes trainers of the model.
+        material: What to learn from.
+        continual: The share of old texts.
+        folder: Where checkpoints and the plan go.
+        seconds: Time for training, unless the configuration fixes the steps.
+
+    Returns:
+        Steps, losses, and how many ``texts`` of each kind there were.
+    """
+    config = make.config
+
+    def plan_of(steps: int) -> IntArray:
+        return replayed(material, steps, config.batch_size, continual.replay, config.sentences, make.seed)
+
+    steps = steps_of(make, plan_of, folder, seconds)
+    losses = make.run(plan_of(steps), folder / "steps", "docid training", seconds * SLACK)
+    texts = {name: len(each) for name, each in zip(Material._fields, material, strict=True)}
+    return {"steps": steps, "losses": losses[:: max(1, len(losses) // 50)], "texts": texts}
 
 
 def _with_adapters(encoder: SentenceTransformer, rank: int, seed: int) -> Any:

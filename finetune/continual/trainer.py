@@ -26,6 +26,8 @@ class ContinualTrainer(DocidTrainer):
         continual: Weights of both.
     """
 
+    rates = "continual.learning_rate and docid.table_learning_rate"
+
     def __init__(self, *args: Any, memory: Memory, continual: ContinualConfig) -> None:
         self.memory, self.continual = memory, continual
         self._anchor = dict(memory.model.named_parameters())

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from finetune.continual.asking import Asked, ask, material
+from finetune.continual.backbone import BackboneLearner
 from finetune.continual.decide import Decision, Models, Side, decide, lost_so_far
+from finetune.continual.learner import Learner
 from finetune.continual.rows import Material
-from finetune.continual.train import go_on
+from finetune.continual.tables import TablesLearner
 from finetune.encoding import RememberingEncoder
-from finetune.gate.merge import merged, merged_decoder
 from finetune.recipe import Recipe
 from finetune.splitting import held_out_exam
 from finetune.types import Question
@@ -36,12 +36,10 @@ from hybridret.data.clean import clean_documents
 from hybridret.dense import TransformerEncoder
 from hybridret.errors import InputError
 from hybridret.fit import fit_ranker, labelled_questions
-from hybridret.generative import CodeDecoder, DocidRetriever
+from hybridret.generative import BackboneDocids
 from hybridret.hybrid import HybridIndex
-from hybridret.models import load_model
-from hybridret.types import Document, FloatArray, IntArray, Progress
+from hybridret.types import Document, IntArray, Progress
 
-_ARRAYS, _MODEL = "decoder.safetensors", "model"
 _DOCUMENTS, _PARTS = "documents.jsonl", ("old", "new")
 _RESERVED, _LEAST_TRAINING = 0.15, 0.2
 
@@ -73,8 +71,6 @@ class Update:
         self.work, self.start, self.progress = work, start, progress
         self.generation, self.store = changes.generation, changes.store
         self.documents = [document for _, document in self.store.documents()]
-        assert isinstance(self.generation.docid, DocidRetriever)
-        self.docid = self.generation.docid
 
     def run(self, key: str) -> dict[str, Any]:
         """Trains, decides and ships; gives the row of the bundle's updates, which holds the key of the run."""
@@ -124,14 +120,14 @@ class Update:
     def remembering(self) -> RememberingEncoder:
         """The encoder, knowing the documents' vectors."""
         encoder = RememberingEncoder(self.encoder)
-        encoder.remember([each.text for each in self.texts], self.vectors)
+        encoder.remember([each.text for each in self.texts], self.learner.vectors)
         return encoder
 
-    @property
-    def vectors(self) -> FloatArray:
-        """The vectors of ``texts``, as the index has them. *Shape:* (n_texts, dimension), float32."""
-        vectors: FloatArray = self.generation.dense.vectors[self.rows]
-        return vectors
+    @cached_property
+    def learner(self) -> Learner:
+        """What learns."""
+        kind = BackboneLearner if isinstance(self.generation.docid, BackboneDocids) else TablesLearner
+        return kind(self.changes, self.encoder, self.rows, self.recipe, self.progress)
 
     @cached_property
     def questions(self) -> Stage:
@@ -174,37 +170,18 @@ class Update:
 
     @cached_property
     def training(self) -> Stage:
-        """Leaves the trained query encoder and code tables."""
+        """Leaves what the learner trained."""
 
         def make(folder: Path) -> dict[str, Any]:
-            query_model = self.encoder.query_model()
-            trained = go_on(
-                query_model,
-                self.docid.decoder,
-                self.docid.codes[self.rows],
-                self.vectors,
-                self._material(),
-                self.recipe.docid,
-                self.recipe.continual,
-                folder / "training",
-                self.encoder.prompts.query,
-                self._seconds_left(),
-                self.recipe.seed,
-                self.progress,
-            )
-            TransformerEncoder(query_model, self.encoder.name, self.encoder.prompts).save(folder / _MODEL)
-            save_file(trained.decoder.arrays(), folder / _ARRAYS)
-            return trained.facts
+            return self.learner.train(self._material(), folder, self._seconds_left())
 
-        files = self.changes.state.files
         inputs = {
             "docid": asdict(self.recipe.docid),
             "continual": asdict(self.recipe.continual),
             "seed": self.recipe.seed,
             "minutes": None if self.recipe.docid.max_steps else self.recipe.minutes,
             "questions": self.questions.files,
-            "model": self.changes.state.model_files,
-            "decoder": [file.sha256 for part in ("codebooks", "decoder") for file in files.get(part, [])],
+            **self.learner.inputs,
         }
         return self.work.run("training", inputs, make, keep_started=True)
 
@@ -221,14 +198,7 @@ class Update:
 
     def models(self, ratio: float) -> Models:
         """The old models with a share of the new weights."""
-        if ratio == 0.0:
-            return Models(self.encoder, self.docid.decoder)
-        arrays = load_file(self.training.folder / _ARRAYS)
-        new = load_model(str(self.training.folder / _MODEL))
-        if ratio < 1.0:
-            new = merged(self.encoder.query_model(), new, ratio)
-        decoder = merged_decoder(self.docid.decoder, CodeDecoder(arrays["tables"], arrays["scales"]), ratio)
-        return Models(self.encoder.with_query_model(new), decoder)
+        return self.learner.models(ratio, self.training.folder)
 
     def decide(self) -> Decision:
         """Compares the models on held-out questions; see ``decide.decide``."""
@@ -246,23 +216,24 @@ class Update:
             return None
         exam = held_out_exam(self.texts, asked.held_out)
         vectors = self.remembering.encode_documents([document.text for document in exam.documents])
-        return Side(exam, vectors, self.docid.quantizer)
+        return Side(exam, vectors)
 
     def ship(self, decision: Decision, update: Mapping[str, Any]) -> None:
         """Gives the bundle what was decided, in one commit."""
         if decision.ratio == 0.0:
             self.changes.note(update)
             return
-        encoder, decoder = self.models(decision.ratio)
+        models = self.models(decision.ratio)
         generation, store = self.changes.generation, self.store
         held_out = [each for side in self.asked if side.kind == "labelled" for each in side.held_out]
         ranker = None
         if held_out:
             given = {each.text: dict.fromkeys(each.positives, 1) for each in held_out}
             labels = labelled_questions(given, generation, store.keys_of)
-            taught = replace(generation, docid=self.docid.with_decoder(decoder))
-            ranker = fit_ranker(taught, store.by_key, encoder, labels, self.progress)
-        self.changes.retrain(encoder, self.docid.quantizer, decoder, ranker, update, store)
+            assert generation.docid is not None
+            taught = replace(generation, docid=models.retrained(generation.docid))
+            ranker = fit_ranker(taught, store.by_key, models.queries, labels, self.progress)
+        self.changes.retrain(models.queries, models.retrained, ranker, update, store)
 
 
 def continue_training(
@@ -275,10 +246,11 @@ def continue_training(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Adds documents to a bundle and goes on training its docids and query encoder with them.
+    """Adds documents to a bundle and goes on training its docids with them, and its query encoder.
 
     The documents are added first, durably: they are found at once by what the bundle knows. The document encoder, all
-    vectors and the codebooks stay. Where docids were not trained before, training starts from the codebooks.
+    vectors and docids stay. Where docids were not trained before, training starts from the codebooks. Where a language
+    model writes docids, it alone learns.
 
     Args:
         bundle: The bundle's folder; the trained models replace its own, at once or not at all.
@@ -308,11 +280,6 @@ def continue_training(
     index = HybridIndex(changes, changes.bundled_encoder)
     if not len(index):
         raise InputError(f"{bundle} holds no documents; index or finetune the new ones")
-    if not isinstance(changes.generation.docid, DocidRetriever):
-        raise InputError(
-            f"the docids of {bundle} are written by a language model, which cannot go on learning yet; add documents "
-            "with `hybridret add`, or finetune anew"
-        )
     key = fingerprint([[each._asdict() for each in documents], [each._asdict() for each in questions], asdict(recipe)])
     done = next((each for each in changes.state.updates if resume and each["key"] == key), None)
     if done is None:

@@ -11,6 +11,7 @@ from hybridret.generative import CodeDecoder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import nn
 
 
 def merged(base: SentenceTransformer, new: SentenceTransformer, ratio: float) -> SentenceTransformer:
@@ -23,15 +24,19 @@ def merged(base: SentenceTransformer, new: SentenceTransformer, ratio: float) ->
         new: The model after training, of the same shape.
         ratio: Share of the new weights.
     """
+    model = copy.deepcopy(new)
+    merge_into(model, base, ratio)
+    return model
+
+
+def merge_into(new: nn.Module, base: nn.Module, ratio: float) -> None:
+    """Gives a model the weights (1 - ratio) * base + ratio * its own, those that it uses twice once."""
     import torch
 
-    model = copy.deepcopy(new)
-    old, state = base.state_dict(), model.state_dict()
+    old = dict(base.named_parameters())
     with torch.no_grad():
-        for name, value in state.items():
-            if value.is_floating_point():
-                value.copy_(torch.lerp(old[name].to(value.device), value, ratio))
-    return model
+        for name, value in new.named_parameters():
+            value.copy_(torch.lerp(old[name].to(value.device), value, ratio))
 
 
 def merged_decoder(base: CodeDecoder, new: CodeDecoder, ratio: float) -> CodeDecoder:

@@ -58,7 +58,6 @@ def train_backbone(
         InputError: There is no question.
         TrainingError: The loss or a weight is not finite, or there is no time for a step.
     """
-    import torch
     from transformers import set_seed
 
     if not asked:
@@ -72,9 +71,16 @@ def train_backbone(
         facts = learn(make, asked, told, len(docids), folder, seconds)
     finally:
         backbone.max_tokens = window
-    if not all(bool(torch.isfinite(weight).all()) for weight in backbone.model.parameters()):
-        raise TrainingError("docid training left a weight that is not a number; lower docid.backbone_rate")
+    check_weights(backbone)
     return {**facts, "memorised": memorised(backbone, docids, told, seed)}
+
+
+def check_weights(backbone: LanguageModelBackbone) -> None:
+    """Raises a ``TrainingError`` where training left a weight that is not finite."""
+    import torch
+
+    if not all(bool(torch.isfinite(weight).all()) for weight in backbone.model.parameters()):
+        raise TrainingError("docid training left a weight that is not a number; lower its rate (backbone_rate)")
 
 
 class BackboneRuns(TrainingRuns):

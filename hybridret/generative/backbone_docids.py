@@ -93,7 +93,7 @@ class BackboneDocids(IndexedDocids):
             scheme, no_codes if codes is None else codes, no_suffixes if suffixes is None else suffixes, base
         )
         self.written_scheme = self._name = name
-        self._lazy = backbone
+        self.lazy = backbone
         self._kept: tuple[list[str], list[Any]] | None = None
 
     @property
@@ -102,7 +102,11 @@ class BackboneDocids(IndexedDocids):
         return {"scheme": self.scheme}
 
     def _over(self, codes: CodeArray, suffixes: CodeArray, base: Trie | None) -> BackboneDocids:
-        return BackboneDocids(self._name, self.scheme, self._lazy, codes, suffixes, base)
+        return BackboneDocids(self._name, self.scheme, self.lazy, codes, suffixes, base)
+
+    def with_backbone(self, backbone: LazyBackbone) -> BackboneDocids:
+        """The same rows under another model that writes docids of the same scheme."""
+        return BackboneDocids(self._name, self.scheme, backbone, self.codes, self.suffixes, self._base)
 
     def _fitting(self, codes: CodeArray) -> CodeArray:
         sizes = self.scheme.level_sizes
@@ -122,7 +126,7 @@ class BackboneDocids(IndexedDocids):
         Raises:
             ModelError: It cannot be loaded, or writes other docids than these.
         """
-        backbone = self._lazy.get()
+        backbone = self.lazy.get()
         if backbone.level_sizes != self.scheme.level_sizes:
             raise ModelError(
                 f"the backbone writes docids of levels {backbone.level_sizes}, the scheme has {self.scheme.level_sizes}"

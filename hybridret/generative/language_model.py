@@ -242,7 +242,18 @@ class LanguageModelBackbone(ABC):
         return scores
 
     def token_log_probs(self, texts: Sequence[str], docids: IntArray) -> Tensor:
-        """Scores each token of one docid a text, with gradients; see ``Backbone``.
+        """Scores each token of one docid a text, with gradients; see ``Backbone`` and ``token_distributions``."""
+        import torch
+
+        wanted = torch.as_tensor(docids, device=self.model.device)
+        found = self.token_distributions(texts, docids)
+        scored = [each.gather(1, own[:, None].clamp(min=0)) for each, own in zip(found, wanted.T, strict=True)]
+        return torch.cat(scored, dim=1).masked_fill(wanted == END, 0.0)
+
+    def token_distributions(self, texts: Sequence[str], docids: IntArray) -> list[Tensor]:
+        """Log-probabilities of all tokens at each place of one docid a text, with gradients.
+
+        *Shape:* (n_texts, n_codes) by place, float32; of no meaning where a docid has ended.
 
         Raises:
             InputError: There is not one docid a text, or a docid has a token that the levels lack.
@@ -250,16 +261,11 @@ class LanguageModelBackbone(ABC):
         import torch
 
         self._check(texts, docids)
-        wanted = torch.as_tensor(docids, device=self.model.device)
-        tokens = self._docid_tokens(wanted)
-        start = self._start(0, docids.shape[1])
-        with self._only(0, docids.shape[1]):
+        tokens, n_levels = self._docid_tokens(torch.as_tensor(docids, device=self.model.device)), docids.shape[1]
+        with self._only(0, n_levels):
             logits = self._teacher_forced(*self._inputs(texts), tokens)
-        scored = [
-            self._normalised(logits[:, level], level, start).gather(1, wanted[:, level, None].clamp(min=0))
-            for level in range(docids.shape[1])
-        ]
-        return torch.cat(scored, dim=1).masked_fill(wanted == END, 0.0)
+        start = self._start(0, n_levels)
+        return [self._normalised(logits[:, level], level, start) for level in range(n_levels)]
 
     def loss(self, texts: Sequence[str], docids: IntArray) -> Tensor:
         """The mean of the tokens' negative log-probabilities; see ``Backbone``."""

@@ -219,6 +219,53 @@ def test_flag_embedding_stands_beside_hybridret_by_its_rates() -> None:
     assert readme_tables.flag_embedding({"result": result}).rows[0][6] == "0.800"
 
 
+def test_systems_and_peers_stand_side_by_side_the_best_first() -> None:
+    def reached(mean: float) -> dict[str, Any]:
+        return {"nDCG@10": {"mean": mean}, "Recall@10": {"mean": mean + 0.1}}
+
+    def pair(first: str, second: str, difference: float, significant: bool) -> dict[str, Any]:
+        return {"first": first, "second": second, "difference": difference, "significant": significant}
+
+    quality = {
+        "split": "test",
+        "systems": {"dense": reached(0.5), "hybrid": reached(0.7), "peer": reached(0.6)},
+        "comparisons": [
+            pair("dense", "hybrid", -0.2, True),
+            pair("peer", "hybrid", -0.1, False),
+            pair("dense", "peer", -0.1, True),
+        ],
+    }
+    times = {"dense": {"p50": 1.0, "p95": 2.0}, "hybrid": {"p50": 3.0, "p95": 4.5}}
+    cost = {"latency_ms": times, "questions_a_second": {"dense": 2000.0, "hybrid": 100.0}}
+    peers = {
+        "peer": {"latency_ms": {"p50": 30.0, "p95": 40.0}, "questions_a_second": 20.0},
+        "other": {"not run": "is not installed"},
+    }
+    table = readme_tables.full({"collections": {"zoo": {"quality": quality, "cost": cost, "peers": peers}}})
+    assert table.rows == [
+        ["zoo (test)", "hybrid", "0.700", "0.800", "3.00", "4.50", "100"],
+        ["zoo (test)", "peer", "0.600", "0.700", "30.00", "40.00", "20"],
+        ["zoo (test)", "dense", "0.500 ▼", "0.600", "1.00", "2.00", "2,000"],
+    ]
+
+
+def test_growth_is_told_by_size() -> None:
+    def step(documents: int, ms: float, seconds: float) -> dict[str, Any]:
+        bytes_a_document = {"vectors": 1544.0, "docid": 20.0}
+        return {
+            "documents": documents,
+            "ms": {"dense": {"p50": ms}, "docid": {"p50": 2.0}},
+            "build_seconds": seconds,
+            "bytes_a_document": bytes_a_document,
+        }
+
+    (line,) = readme_figures.growth({"result": {"steps": [step(1000, 0.125, 1.0), step(1_000_000, 53.2, 190.4)]}})
+    assert line == (
+        "With 1,000, 1,000,000 documents, one thread, without the model's passes: dense 0.12, 53 ms; docid 2, 2 ms; "
+        "built in 1, 190 s; 1,564, 1,564 bytes a document."
+    )
+
+
 def test_sentences_name_extremes_and_whose_they_are() -> None:
     over, elsewhere, apart = readme_figures.fusion({"result": a_fusion()})
     assert "on average +0.160, by collection +0.050 (zoo) to +0.270 (farm)" in over  # (.05 + .27) / 2

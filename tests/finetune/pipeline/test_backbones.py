@@ -76,8 +76,13 @@ def test_a_bundle_finds_what_its_backbone_learned(
     index.add([Document("ship", "The ship stands in 99.", {"title": "ship"})])
     assert "ship" in {hit.doc_id for hit in index.search(["ship"], 13, retrievers=("docid",))[0]}
     assert HybridRetriever.load(tmp_path / "b").invoke("where is the road")
-    with pytest.raises(InputError, match="written by a language model, which cannot go on learning yet"):
-        continue_training(tmp_path / "b", [Document("new", "The new house stands here.", {})])
+
+    new = Document("comet", "The comet passes in winter. Nobody sees the comet at noon.", {"title": "comet"})
+    going_on = changed(Recipe(), {**SETTINGS, "docid": {"max_steps": 2}, "continual": {"tolerance": None}}, "here")
+    asked = [Question(f"comet{at}", f"where did I see {at} of the comet", ("comet",)) for at in range(24)]
+    report = continue_training(tmp_path / "b", [new], questions=[*QUESTIONS, *asked], recipe=going_on)
+    assert [row["steps"] for row in report["updates"]] == [2]
+    assert "comet" in {hit.doc_id for hit in HybridIndex.open(tmp_path / "b").search(["comet"], 14)[0]}
 
 
 def test_a_backbone_that_is_not_there_is_refused_before_anything_is_done(tiny_model: Path, tmp_path: Path) -> None:
