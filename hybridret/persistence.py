@@ -233,7 +233,7 @@ def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> I
 def _frozen(reader: _Reader, state: State, wanted: Files, known: IndexedDocids | None) -> IndexedDocids | None:
     """The known docid retriever, or one without rows where its frozen parts are new."""
     for file in wanted.get("scheme", []):
-        lazy = LazyBackbone(lambda: _backbone(reader.bundle, state))
+        lazy = LazyBackbone(lambda: bundled_backbone(reader.bundle, state))
         name = checked_name(state.scheme)
         return BackboneDocids(name, load_scheme(name, reader(file), lazy), lazy)
     for file in wanted.get("codebooks", []):
@@ -245,7 +245,7 @@ def _frozen(reader: _Reader, state: State, wanted: Files, known: IndexedDocids |
     return known
 
 
-def _backbone(bundle: Bundle, state: State) -> LanguageModelBackbone:
+def bundled_backbone(bundle: Bundle, state: State) -> LanguageModelBackbone:
     """Loads the backbone that a bundle holds.
 
     Raises:

@@ -23,6 +23,7 @@ from finetune.generative.backbone_train import check_weights
 from finetune.generative.config import DocidConfig
 from hybridret.errors import InputError
 from hybridret.generative import BackboneDocids, IndexedDocids, LanguageModelBackbone, LazyBackbone, load_backbone
+from hybridret.persistence import bundled_backbone
 from hybridret.types import FloatArray, IntArray, Progress, Queries
 
 _BACKBONE, _FOUND = "backbone", 20
@@ -34,7 +35,7 @@ class BackboneLearner(Learner):
     @property
     def docid(self) -> BackboneDocids:
         """The bundle's docids."""
-        docid = self.changes.generation.docid
+        docid = self.generation.docid
         assert isinstance(docid, BackboneDocids)
         return docid
 
@@ -75,7 +76,7 @@ class BackboneLearner(Learner):
     def _old(self) -> LanguageModelBackbone:
         """The bundle's backbone, for itself."""
         assert self.changes.bundle is not None
-        return load_backbone(self.changes.bundle.backbone)
+        return bundled_backbone(self.changes.bundle, self.changes.state)
 
 
 def go_on(

@@ -11,6 +11,7 @@ from finetune.continual.rows import Material
 from finetune.recipe import Recipe
 from hybridret.changes import Changes
 from hybridret.dense import TransformerEncoder
+from hybridret.generation import Generation
 from hybridret.types import FloatArray, IntArray, Progress
 
 
@@ -18,7 +19,8 @@ class Learner(ABC):
     """The models of a bundle that learn from new documents; its document encoder, vectors and docids stay.
 
     Args:
-        changes: The bundle, which holds the new documents already.
+        changes: The bundle.
+        generation: Its state with the new documents.
         encoder: The bundle's encoder.
         rows: *Shape:* (n_texts,), int64, the rows of the index that training sees.
         recipe: All settings.
@@ -28,18 +30,19 @@ class Learner(ABC):
     def __init__(
         self,
         changes: Changes,
+        generation: Generation,
         encoder: TransformerEncoder,
         rows: IntArray,
         recipe: Recipe,
         progress: Progress | None = None,
     ) -> None:
-        self.changes, self.encoder, self.rows = changes, encoder, rows
+        self.changes, self.generation, self.encoder, self.rows = changes, generation, encoder, rows
         self.recipe, self.progress = recipe, progress
 
     @property
     def vectors(self) -> FloatArray:
         """The vectors of the rows, as the index has them. *Shape:* (n_texts, dimension), float32."""
-        vectors: FloatArray = self.changes.generation.dense.vectors[self.rows]
+        vectors: FloatArray = self.generation.dense.vectors[self.rows]
         return vectors
 
     @property

@@ -31,7 +31,7 @@ class TablesLearner(Learner):
     @property
     def docid(self) -> DocidRetriever:
         """The bundle's docids."""
-        docid = self.changes.generation.docid
+        docid = self.generation.docid
         assert isinstance(docid, DocidRetriever)
         return docid
 

@@ -127,7 +127,7 @@ class Update:
     def learner(self) -> Learner:
         """What learns."""
         kind = BackboneLearner if isinstance(self.generation.docid, BackboneDocids) else TablesLearner
-        return kind(self.changes, self.encoder, self.rows, self.recipe, self.progress)
+        return kind(self.changes, self.generation, self.encoder, self.rows, self.recipe, self.progress)
 
     @cached_property
     def questions(self) -> Stage:

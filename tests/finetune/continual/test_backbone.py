@@ -21,6 +21,7 @@ from finetune.generative.config import DocidConfig
 from finetune.generative.rows import question_rows, sentence_rows
 from hybridret.check import check_bundle
 from hybridret.dense import TransformerEncoder
+from hybridret.errors import ModelError
 from hybridret.generative import BackboneDocids, BackboneRetriever, LazyBackbone, load_backbone
 from hybridret.hybrid import HybridIndex
 from hybridret.types import FloatArray, Queries
@@ -149,6 +150,14 @@ def test_models_that_gain_nothing_are_not_shipped(
     assert "nothing is gained" in report["sentence"]
     assert fingerprint(bundle / "backbone") == before
     assert len(HybridIndex.open(bundle)) == len(things.old) + len(things.new)
+
+
+def test_a_damaged_backbone_is_not_trained(make_written: Make, recipe: Callable[..., Recipe], things: Any) -> None:
+    bundle = make_written()
+    (damaged,) = (bundle / "backbone").rglob("*.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    with pytest.raises(ModelError, match=r"model.safetensors is damaged: it is not the file that was saved"):
+        go_on(bundle, things, recipe(continual=ANYTHING, docid={**DOCID, "max_steps": 1}))
 
 
 def test_fisher_is_the_mean_square_slope_of_drawn_docids(make_written: Make, things: Any) -> None:
