@@ -86,7 +86,7 @@ def go_on(
     if adapters is not None:
         adapters.save_pretrained(str(folder / ADAPTER))
         adapters.merge_and_unload()
-    return TrainedDocids(model.decoder(), {**facts, "seconds": time.monotonic() - start})
+    return TrainedDocids(decoder, model.decoder(), {**facts, "seconds": time.monotonic() - start})
 
 
 def steps_taken(

@@ -57,12 +57,14 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
         run.progress,
         run.docid_labels,
     )
-    start, before = CodeDecoder(quantizer.codebooks), run.shipped_copy().model
+    before = run.shipped_copy().model
 
     def merge(share: float) -> tuple[TransformerEncoder, CodeDecoder]:
         if share == 1.0:
             return queries.encoder, trained.decoder
-        return run.loaded(merged(before, queries.model, share)).encoder, merged_decoder(start, trained.decoder, share)
+        return run.loaded(merged(before, queries.model, share)).encoder, merged_decoder(
+            trained.start, trained.decoder, share
+        )
 
     def value(share: float) -> float:
         """What dense and docid reach together on the held-out questions."""

@@ -34,11 +34,13 @@ class TrainedDocids(NamedTuple):
     """What docid training left, beside the query encoder that it changed in place.
 
     Attributes:
+        start: The code tables that it started from.
         decoder: The trained code tables.
         facts: Steps, seconds, losses, mistakes found, ``memorised``: the share of sentences whose document's docid is
             the likeliest of all, before and after, and ``curve``: step and running rates by questions and sentences.
     """
 
+    start: CodeDecoder
     decoder: CodeDecoder
     facts: dict[str, Any]
 
@@ -80,6 +82,7 @@ def train_docids(
     from transformers import set_seed
 
     from finetune.generative.model import DocidModel
+    from finetune.generative.tables import starting_tables
     from hybridret.generative import CodeDecoder
 
     if vectors.shape != (len(documents), quantizer.codebooks.shape[2]):
@@ -91,14 +94,15 @@ def train_docids(
     if not asked:
         raise InputError("docid training has no question whose document is in the corpus")
     config = replace(config, table_learning_rate=config.table_learning_rate or table_rate(len(asked), len(documents)))
-    model = DocidModel(encoder, CodeDecoder(quantizer.codebooks), quantizer.encode(vectors)).to(encoder.device)
+    start = CodeDecoder(starting_tables(quantizer, vectors))
+    model = DocidModel(encoder, start, quantizer.encode(vectors)).to(encoder.device)
     before = memorised(model, told, prompt, seed)
     make = Trainers(model, config, rows, vectors, prompt, len(asked), seed, progress)
     hard = difficulties(model, asked, prompt) if config.order == "easy" else None
     facts = learn(make, asked, told, len(documents), folder, seconds, hard)
     encoder.eval()
     facts["memorised"] = {"before": before, "after": memorised(model, told, prompt, seed)}
-    return TrainedDocids(model.decoder(), facts)
+    return TrainedDocids(start, model.decoder(), facts)
 
 
 def table_rate(n_questions: int, n_documents: int) -> float:
