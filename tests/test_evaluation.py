@@ -6,8 +6,11 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks.results import read_result
+from hybridret.bm25 import BM25Okapi, Tokenizer
 from hybridret.config import Config
 from hybridret.data.dataset import Dataset, read_dataset
 from hybridret.data.readers import read_corpus
@@ -110,6 +113,28 @@ def test_scifact_is_as_good_as_it_was_measured_to_be(data_folder: Path, packaged
     assert found["dense"] == pytest.approx(0.774, abs=0.01)
     assert found["docid"] >= 0.7
     assert found["hybrid"] == pytest.approx(0.847, abs=0.01)
+
+
+@pytest.mark.data
+def test_bm25_on_scifact_agrees_with_what_is_published(data_folder: Path) -> None:
+    """.665 with k1 .9 and b .4 (Thakur et al., "BEIR", 2021, table 2); the defaults, 1.5 and .75, have .687."""
+    documents, tokenize = read_corpus(str(data_folder / "scifact")), Tokenizer("english")
+    ids = [document.doc_id for document in documents]
+    dataset = read_dataset(str(data_folder / "scifact"), "test", set(ids))
+    for k1, b, expected, tolerance in ((0.9, 0.4, 0.665, 0.015), (1.5, 0.75, 0.687, 0.001)):
+        bm25 = BM25Okapi([tokenize(document.text) for document in documents], k1=k1, b=b)
+        run = {}
+        for query, text in dataset.queries.items():
+            scores = bm25.get_scores(tokenize(text))
+            run[query] = {ids[at]: float(scores[at]) for at in np.argsort(-scores, kind="stable")[:100]}
+        values = measure_run(run, dataset)["nDCG@10"].values()
+        assert sum(values) / len(values) == pytest.approx(expected, abs=tolerance)
+
+
+def test_dense_in_the_committed_report_agrees_with_what_is_published() -> None:
+    """.645: all-MiniLM-L6-v2 on SciFact, in the MTEB leaderboard."""
+    found = read_result("full")["collections"]["scifact"]["quality"]["systems"]["dense"]
+    assert found["nDCG@10"]["mean"] == pytest.approx(0.645, abs=0.015)
 
 
 @pytest.mark.data
