@@ -161,7 +161,7 @@ class Preparation:
                 self.work.cache,
                 self.progress,
             )
-            train, held_out = split(labelled, made, self.texts, self.recipe.gate, self.recipe.seed)
+            train, held_out = split(labelled, made, self.recipe.gate, self.recipe.seed)
             train = sorted(train, key=lambda each: order(each, self.recipe.seed))[: self._usable()]
             if not train:
                 raise InputError(

@@ -79,7 +79,7 @@ def ask(
             if is_new:
                 raise InputError(f"{_ADDED}: {error}") from error
             made = []
-        asked.append(Asked(*split(given, made, own, recipe.gate, recipe.seed)))
+        asked.append(Asked(*split(given, made, recipe.gate, recipe.seed)))
     if not asked[1].train:
         raise InputError(f"{_ADDED}: there is no question about them")
     kept = {in_words(question.text) for side in asked for question in side.held_out}
