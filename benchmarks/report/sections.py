@@ -86,11 +86,11 @@ def _collection(name: str, measured: Mapping[str, Any]) -> Section:
 
 
 def _figures(name: str, measured: Mapping[str, Any]) -> list[Figure]:
-    quality, cost = measured["quality"], measured["cost"]
+    quality, cost, spent = measured["quality"], measured["cost"], costs(measured)
     means = {system: own[PRIMARY] for system, own in quality["systems"].items()}
     ranked = sorted(means, key=lambda system: -float(means[system]["mean"]))
     intervals = [Point(each, means[each]["mean"], 0, means[each]["low"], means[each]["high"]) for each in ranked]
-    timed = [Point(each, costs(measured)[each]["latency_ms"]["p50"], means[each]["mean"]) for each in ranked]
+    timed = [Point(each, spent[each]["latency_ms"]["p50"], means[each]["mean"]) for each in ranked]
     parts = list(cost["parts_ms"].items())
     bars = [("one answer", parts), *((floor, [("floor", value)]) for floor, value in cost["floors_ms"].items())]
     said = "; ".join(f"{each} {means[each]['mean']:.3f}" for each in ranked)

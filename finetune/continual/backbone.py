@@ -17,16 +17,16 @@ from finetune.continual.rows import Material
 from finetune.continual.train import ADAPTER, steps_taken
 from finetune.gate import Exam
 from finetune.gate.decide import Values
-from finetune.gate.exam import graded
 from finetune.gate.merge import merge_into
 from finetune.generative.backbone_train import check_weights
 from finetune.generative.config import DocidConfig
+from finetune.generative.decide import measure_written
 from hybridret.errors import InputError
 from hybridret.generative import BackboneDocids, IndexedDocids, LanguageModelBackbone, LazyBackbone, load_backbone
 from hybridret.persistence import bundled_backbone
-from hybridret.types import FloatArray, IntArray, Progress, Queries
+from hybridret.types import FloatArray, IntArray, Progress
 
-_BACKBONE, _FOUND = "backbone", 20
+_BACKBONE = "backbone"
 
 
 class BackboneLearner(Learner):
@@ -140,8 +140,7 @@ def go_on(
 
 def _measured(docid: BackboneDocids, exam: Exam, vectors: FloatArray, queries: FloatArray) -> Values:
     """What docids alone are worth; those of the index stand for the exam's documents."""
-    found = docid.search(Queries(list(exam.queries.values()), queries), _FOUND, None, np.arange(len(vectors)))
-    return graded(exam, found)
+    return measure_written(docid, queries, exam)
 
 
 def _retrained(trained: BackboneDocids, was: IndexedDocids) -> BackboneDocids | None:

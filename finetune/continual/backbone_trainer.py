@@ -13,17 +13,16 @@ from torch import Tensor
 
 from finetune.continual.config import ContinualConfig
 from finetune.continual.losses import ewc, token_distillation
-from finetune.continual.memory import effective_weights
-from finetune.generative.backbone_train import BackboneRuns
+from finetune.continual.memory import effective_weights, mean_square_slopes
+from finetune.generative.backbone_train import BackboneRuns, texts_alone
 from finetune.generative.backbone_trainer import BackboneTrainer
+from finetune.generative.decide import FOUND
 from finetune.generative.planned_trainer import Mistakes
 from finetune.generative.rows import Row
 from hybridret.docids import FILL
 from hybridret.generative import BackboneRetriever, LanguageModelBackbone
 from hybridret.generative.adapters import is_adapted
-from hybridret.types import FloatArray, IntArray, Queries
-
-_FOUND = 20
+from hybridret.types import IntArray
 
 
 class BackboneMemory(NamedTuple):
@@ -65,25 +64,17 @@ def backbone_fisher(
     Returns:
         By the name of each weight of the model, a tensor of its shape.
     """
-    generator, model = np.random.default_rng(seed), backbone.model
-    retriever, ties = BackboneRetriever(backbone, docids), np.arange(len(docids))
-    weights = dict(model.named_parameters())
-    fisher = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    nothing: FloatArray = np.zeros((0, 0), dtype=np.float32)
-    picked = generator.permutation(len(rows))[:most].tolist()
-    was_training = model.training
-    model.eval()
-    for at in picked:
-        (run,) = retriever.search(Queries([rows[at].text], nothing), _FOUND, None, ties)
+    generator, ties = np.random.default_rng(seed), np.arange(len(docids))
+    retriever = BackboneRetriever(backbone, docids)
+
+    def drawn(row: Row) -> Tensor:
+        (run,) = retriever.search(texts_alone([row.text]), FOUND, None, ties)
         likely = np.exp(run.scores - run.scores.max())
-        drawn = generator.choice(run.rows, p=likely / likely.sum())
-        log_prob = backbone.token_log_probs([rows[at].text], docids[drawn][None]).sum()
-        slopes = torch.autograd.grad(log_prob, list(weights.values()), allow_unused=True)
-        for name, slope in zip(weights, slopes, strict=True):
-            if slope is not None:
-                fisher[name] += slope.square() / len(picked)
-    model.train(was_training)
-    return fisher
+        docid = docids[generator.choice(run.rows, p=likely / likely.sum())]
+        return backbone.token_log_probs([row.text], docid[None]).sum()
+
+    picked = generator.permutation(len(rows))[:most].tolist()
+    return mean_square_slopes(backbone.model, [rows[at] for at in picked], drawn)
 
 
 class ContinualBackboneTrainer(BackboneTrainer):

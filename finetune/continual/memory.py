@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,21 +57,38 @@ def diagonal_fisher(
     documents = np.sort(generator.permutation(len(model.places))[:candidates])  # type: ignore[arg-type]
     columns = torch.from_numpy(documents).to(model.tables.device)
     picked = generator.permutation(len(rows))[:most].tolist()
-    weights = dict(model.named_parameters())
-    fisher = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    was_training = model.training
-    model.eval()
-    for at in picked:
-        features = model.encoder.preprocess([rows[at].text], prompt=prompt or None)
+
+    def drawn(row: Row) -> Tensor:
+        features = model.encoder.preprocess([row.text], prompt=prompt or None)
         kept = {name: each.to(columns.device) for name, each in features.items() if torch.is_tensor(each)}
         log_probs = functional.log_softmax(model.document_scores(model.encode(kept), columns)[0], dim=0)
-        drawn = torch.multinomial(log_probs.detach().exp().cpu(), 1, generator=drawing).item()
-        slopes = torch.autograd.grad(log_probs[int(drawn)], list(weights.values()), allow_unused=True)
+        return log_probs[int(torch.multinomial(log_probs.detach().exp().cpu(), 1, generator=drawing).item())]
+
+    return mean_square_slopes(model, [rows[at] for at in picked], drawn)
+
+
+def mean_square_slopes(model: nn.Module, rows: Sequence[Row], log_prob: Callable[[Row], Tensor]) -> dict[str, Tensor]:
+    """The mean square of each weight's derivative of what a function of the rows gives, the model not in training.
+
+    Args:
+        model: The model.
+        rows: The rows.
+        log_prob: Gives a row's log-probability, a number with gradients.
+
+    Returns:
+        By the name of each weight of the model, a tensor of its shape.
+    """
+    weights = dict(model.named_parameters())
+    squares = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    was_training = model.training
+    model.eval()
+    for row in rows:
+        slopes = torch.autograd.grad(log_prob(row), list(weights.values()), allow_unused=True)
         for name, slope in zip(weights, slopes, strict=True):
             if slope is not None:
-                fisher[name] += slope.square() / len(picked)
+                squares[name] += slope.square() / len(rows)
     model.train(was_training)
-    return fisher
+    return squares
 
 
 def effective_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -11,10 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from finetune.gate import Exam, measure
 from finetune.gate.decide import DECIDING, Trial, trial
-from finetune.gate.exam import graded
 from finetune.generative.backbone_train import train_backbone
 from finetune.generative.config import DocidConfig
-from finetune.generative.decide import measure_docids
+from finetune.generative.decide import measure_docids, measure_written
 from finetune.generative.rows import Row, question_rows, sentence_rows
 from finetune.labelling import Labels
 from finetune.splitting import held_out_exam, in_words
@@ -35,13 +34,12 @@ from hybridret.generative import (
     backbone_kind,
     load_backbone,
 )
-from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress, Queries, Run
+from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
 
 if TYPE_CHECKING:
     from finetune.stages import Run as FineTuning
 
 _SCHEME, _BACKBONE = "scheme.safetensors", "backbone"
-_FOUND = 20
 
 
 def train_and_decide(run: FineTuning, folder: Path, seconds: float) -> dict[str, Any]:
@@ -180,12 +178,10 @@ def compare(
         exam: Held-out questions.
         run: The fine-tuning run.
     """
-    texts, ties = list(exam.queries.values()), np.arange(len(vectors))
-    queries = encoder.encode_queries(texts)
+    queries = encoder.encode_queries(list(exam.queries.values()))
     quantizer = ResidualQuantizer.fit(vectors, *DocidConfig().rq_sizes, run.recipe.seed)
     before = measure_docids(vectors, queries, quantizer, CodeDecoder(quantizer.codebooks), exam)
-    runs: list[Run] = docid.search(Queries(texts, queries), _FOUND, None, ties)
-    found: Trial = trial(1.0, before, graded(exam, runs), None, None, 1, run.recipe.gate)
+    found: Trial = trial(1.0, before, measure_written(docid, queries, exam), None, None, 1, run.recipe.gate)
     dense = float(measure(encoder, exam)[DECIDING].mean())
     return {
         "shipped": True,

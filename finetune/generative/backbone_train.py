@@ -140,7 +140,7 @@ class BackboneRuns(TrainingRuns):
         picked = np.sort(generator.permutation(len(asked))[:_ASKED]).tolist()
         for start in range(0, len(picked), _BATCH):
             part = picked[start : start + _BATCH]
-            queries = _queries([asked[at].text for at in part])
+            queries = texts_alone([asked[at].text for at in part])
             runs = retriever.search(queries, _MISTAKES + 1, None, np.arange(len(self.docids)))
             rights = retriever.score(queries, [asked[at].documents for at in part])
             for place, (at, run, scores) in enumerate(zip(part, runs, rights, strict=True)):
@@ -149,7 +149,7 @@ class BackboneRuns(TrainingRuns):
                 if self.config.preference_random and len(wrong):
                     others = np.setdiff1d(np.arange(len(self.docids)), asked[at].documents)
                     wrong = generator.choice(others, min(len(wrong), len(others)), replace=False)
-                (theirs,) = retriever.score(_queries(queries.texts[place : place + 1]), [wrong])
+                (theirs,) = retriever.score(texts_alone(queries.texts[place : place + 1]), [wrong])
                 reference = np.column_stack([np.full(len(wrong), best), theirs]).astype(np.float32)
                 parts.append(Mistakes(np.full(len(wrong), at), np.full(len(wrong), right), wrong, reference))
         return Mistakes.joined(parts)
@@ -162,7 +162,7 @@ def memorised(backbone: LanguageModelBackbone, docids: IntArray, sentences: Sequ
     found = 0
     for start in range(0, len(picked), _BATCH):
         rows = [sentences[at] for at in picked[start : start + _BATCH]]
-        runs = retriever.search(_queries([row.text for row in rows]), 1, None, np.arange(len(docids)))
+        runs = retriever.search(texts_alone([row.text for row in rows]), 1, None, np.arange(len(docids)))
         found += sum(
             bool((docids[run.rows[0]] == docids[row.documents]).all(axis=1).any())
             for run, row in zip(runs, rows, strict=True)
@@ -170,6 +170,7 @@ def memorised(backbone: LanguageModelBackbone, docids: IntArray, sentences: Sequ
     return found / max(1, len(picked))
 
 
-def _queries(texts: list[str]) -> Queries:
+def texts_alone(texts: list[str]) -> Queries:
+    """Queries without vectors, which a language model does not look at."""
     nothing: FloatArray = np.zeros((0, 0), dtype=np.float32)
     return Queries(texts, nothing)

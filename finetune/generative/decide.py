@@ -11,11 +11,13 @@ from finetune.gate import Exam, GateConfig, measure
 from finetune.gate.decide import DECIDING, Values, trial
 from finetune.gate.exam import graded
 from hybridret.docids import ResidualQuantizer
-from hybridret.generative import CodeDecoder
+from hybridret.generative import BackboneDocids, CodeDecoder
 from hybridret.ranking import top_k
-from hybridret.types import Encoder, FloatArray, Progress
+from hybridret.types import Encoder, FloatArray, Progress, Queries
 
 _BOTH = 2
+FOUND = 20
+"""Docids that a language model is asked for."""
 
 
 class Pair:
@@ -48,6 +50,21 @@ def measure_docids(
     codes, ties = quantizer.encode(vectors), np.arange(len(vectors))
     runs = [top_k(decoder.score(decoder.log_probs(query[None])[0], codes), 100, ties) for query in queries]
     return graded(exam, runs)
+
+
+def measure_written(docid: BackboneDocids, queries: FloatArray, exam: Exam) -> Values:
+    """Measures docids that a language model writes, alone, by beam search.
+
+    Args:
+        docid: The docids of the exam's documents.
+        queries: *Shape:* (n_questions, dimension), float32, of its questions.
+        exam: The questions.
+
+    Returns:
+        By measure the value of each question. *Shape:* (n_questions,), float64.
+    """
+    asked = Queries(list(exam.queries.values()), queries)
+    return graded(exam, docid.search(asked, FOUND, None, np.arange(len(exam.documents))))
 
 
 def decide_docids(

@@ -62,9 +62,8 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
     def merge(share: float) -> tuple[TransformerEncoder, CodeDecoder]:
         if share == 1.0:
             return queries.encoder, trained.decoder
-        return run.loaded(merged(before, queries.model, share)).encoder, merged_decoder(
-            trained.start, trained.decoder, share
-        )
+        part = run.loaded(merged(before, queries.model, share)).encoder
+        return part, merged_decoder(trained.start, trained.decoder, share)
 
     def value(share: float) -> float:
         """What dense and docid reach together on the held-out questions."""
