@@ -67,8 +67,12 @@ def measure_run(
 ) -> dict[str, dict[str, float]]:
     """Measures a run with ir-measures.
 
+    What is measured is the ranking that is shown: documents by score, equal scores in the given order. Ranks are handed
+    on in place of scores, since trec_eval (pytrec_eval-terrier 0.5) compares scores as 32-bit floats and breaks ties by
+    document id, descending: scores that differ in the last digits alone, or not at all, would be put in another order.
+
     Args:
-        run: Score by query id and document id.
+        run: Score by query id and document id, best first.
         dataset: Queries and judgements.
         measures: Names of ir-measures, with ``Recall`` for its ``R``.
 
@@ -77,11 +81,18 @@ def measure_run(
     """
     import ir_measures
 
+    run = {query: _rank_scores(scores) for query, scores in run.items()}
     parsed = {ir_measures.parse_measure(name.replace("Recall", "R")): name for name in measures}
     values = {name: dict.fromkeys(dataset.queries, 0.0) for name in measures}
     for metric in ir_measures.iter_calc(list(parsed), dataset.qrels, run):
         values[parsed[metric.measure]][metric.query_id] = metric.value
     return values
+
+
+def _rank_scores(scores: dict[str, float]) -> dict[str, float]:
+    """Scores by document id that fall by 1 a rank, which 32-bit floats hold exactly."""
+    ranking = sorted(scores, key=lambda doc_id: -scores[doc_id])
+    return {doc_id: float(len(ranking) - rank) for rank, doc_id in enumerate(ranking)}
 
 
 def _run(

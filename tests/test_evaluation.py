@@ -45,6 +45,19 @@ def test_ranks_beyond_the_depth_of_a_measure_do_not_count() -> None:
     assert values == {"nDCG@10": 0, "Recall@1": 0, "Recall@10": 0, "Recall@100": 1, "RR@10": 0}
 
 
+@pytest.mark.parametrize("scores", [[0.5, 0.5, 0.5], [0.5, 0.5 - 1e-12, 0.5 - 2e-12], [1e9 + 2, 1e9 + 1, 1e9]])
+def test_what_is_measured_is_the_order_shown(scores: list[float]) -> None:
+    """Equal scores, and ones that 32-bit floats cannot tell apart, count in the order in which they are shown."""
+    dataset = Dataset({"q": "?"}, {"q": {"b": 1}}, 0)
+    for place, ids in enumerate(["bac", "abc", "acb", "zyb"]):
+        rank = ids.index("b") + 1
+        values = {
+            name: value["q"] for name, value in measure_run({"q": dict(zip(ids, scores, strict=True))}, dataset).items()
+        }
+        assert values["nDCG@10"] == pytest.approx(1 / log2(1 + rank)), place
+        assert values["RR@10"] == pytest.approx(1 / rank)
+
+
 @pytest.fixture
 def index(embeddings: Any, beir_folder: Path) -> HybridIndex:
     return HybridIndex.build(read_corpus(str(beir_folder)), EmbeddingsEncoder(embeddings), Config(docid_levels=3))

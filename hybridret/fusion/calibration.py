@@ -15,6 +15,8 @@ MEASURED = {"dense": "cosine", "bm25": "bm25_share", "docid": "docid"}
 """The column of the evidence that a retriever's scores come as."""
 _DEEP = 10
 _FINITE = 700.0
+_LEAST = 1e-30
+"""Room for a million lower 32-bit floats above 0."""
 
 
 class Sigmoid(NamedTuple):
@@ -32,7 +34,38 @@ class Sigmoid(NamedTuple):
         """The probabilities. *Shape:* that of the evidence."""
         logits = np.clip(self.slope * evidence + self.offset, -_FINITE, _FINITE)
         probabilities: ScoreArray = 1.0 / (1.0 + np.exp(-logits))
-        return probabilities
+        return keep_order(probabilities, evidence)
+
+
+def keep_order(scores: ScoreArray, sums: ScoreArray) -> ScoreArray:
+    """Scores in exactly the order of the sums that a rising map made them of, also as 32-bit floats.
+
+    A sigmoid saturates, and a flat one gives all candidates nearly one value: different sums then come out equal, or
+    equal once they are rounded. Where that happens, a score is lowered to the next 32-bit float below the score before
+    it, so that whoever sorts by scores gets the order of the sums. Other scores stay as they are.
+
+    Args:
+        scores: *Shape:* (n,), float64, finite, in [0, 1].
+        sums: *Shape:* (n,), float64, finite, what the scores were made of.
+
+    Returns:
+        *Shape:* (n,), float64: higher where the sum is higher, equal where the sums are equal.
+    """
+    order = np.argsort(-sums, kind="stable")
+    lower = np.diff(sums[order]) < 0
+    rounded = scores[order].astype(np.float32)
+    if (np.diff(rounded)[lower] < 0).all() and (np.diff(scores[order])[~lower] == 0).all():
+        return scores
+    ordered = np.maximum(scores[order], _LEAST)
+    for place in range(1, len(ordered)):
+        above = np.float32(ordered[place - 1])
+        if not lower[place - 1]:
+            ordered[place] = ordered[place - 1]
+        elif not np.float32(ordered[place]) < above:
+            ordered[place] = np.nextafter(above, np.float32(-1.0))
+    result = np.empty_like(ordered)
+    result[order] = ordered
+    return result
 
 
 USUAL: Mapping[str, Sigmoid] = {

@@ -83,7 +83,7 @@ def evidence(
         *Shape:* (n_candidates, 6), float64, columns in the order of ``EVIDENCE``: the cosine in deviations from the
         mean; the coverage; BM25 as a share of its ceiling; the softmax of ``10 * bm25 / max(bm25)``, high where one
         candidate stands out; the first times the second; the logarithm of the docid's probability among the candidates'
-        docids, no less than -30.
+        docids, below -30 by the logarithm of what lies beyond.
     """
     standard = standardised(cosines, spread)
     table = np.zeros((len(cosines), len(EVIDENCE)))
@@ -98,8 +98,13 @@ def evidence(
     table[:, 3] = peaks / peaks.sum()
     table[:, 4] = standard * coverage
     if docid is not None:
-        table[:, 5] = np.maximum(among(docid), _LEAST)
+        table[:, 5] = _compress(among(docid))
     return table
+
+
+def _compress(logs: ScoreArray) -> ScoreArray:
+    """Logarithms as they are down to -30, and slower and slower below, in the same order. *Shape:* (n,) both."""
+    return np.where(logs < _LEAST, _LEAST - np.log1p(np.maximum(_LEAST - logs, 0.0)), logs)
 
 
 def standardised(cosines: ScoreArray, spread: Spread) -> ScoreArray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridret.fusion.calibration import MEASURED, Sigmoid
+from hybridret.fusion.calibration import MEASURED, Sigmoid, keep_order
 from hybridret.fusion.evidence import EVIDENCE, SOURCES, Spread
 from hybridret.fusion.features import NO_FACTS, features, source_of
 from hybridret.fusion.trees import Trees
@@ -101,10 +101,12 @@ class Ranker:
         return sums
 
     def probabilities(self, sums: ScoreArray) -> ScoreArray:
-        """The calibrated probabilities of relevance, in the order of the sums. *Shape:* as that of the sums."""
+        """The calibrated probabilities of relevance, for show and thresholds; their order is that of the sums.
+
+        *Shape:* as that of the sums.
+        """
         logits = np.clip(self.slope * sums + self.offset, -36.0, 36.0)
-        probabilities: ScoreArray = 1.0 / (1.0 + np.exp(-logits))
-        return probabilities
+        return keep_order(1.0 / (1.0 + np.exp(-logits)), sums)
 
     def contributions(self, evidence: ScoreArray, place: int, facts: ScoreArray = NO_FACTS) -> dict[str, float]:
         """What each source adds to one candidate's sum; what trees start from counts as ``both``.

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from hybridret.fusion import EVIDENCE, USUAL, Ranker
 from hybridret.fusion.calibration import MEASURED, Sigmoid, fit_sigmoids
@@ -34,6 +36,34 @@ def test_a_sigmoid_is_its_formula_and_far_values_do_not_overflow() -> None:
     found = Sigmoid(2.0, -1.0)(np.array([0.0, 0.5, 1e9, -1e9]))
     expected = [1 / (1 + math.exp(1)), 1 / 2, 1.0, math.exp(-700)]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+SUMS = st.lists(
+    st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0, np.nextafter(1.0, 2.0), -1e3, 40.0, 80.0]), max_size=60
+).map(np.array)
+SLOPES, OFFSETS = st.floats(1e-12, 1e12), st.floats(-1e12, 1e12)
+
+
+def assert_same_order(scores: np.ndarray, sums: np.ndarray) -> None:
+    """As 64-bit and as 32-bit floats: higher where the sum is higher, equal where sums are equal."""
+    for rounded in (scores, scores.astype(np.float32)):
+        np.testing.assert_array_equal(
+            np.sign(np.subtract.outer(rounded, rounded)), np.sign(np.subtract.outer(sums, sums))
+        )
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+@given(SUMS, SLOPES, OFFSETS)
+@example(np.array([3.0, 2.0, 1.0]), 1e-12, -6.0)
+@example(np.array([3.0, 2.0, 1.0]), 1e12, 0.0)
+def test_no_calibration_changes_an_order(sums: np.ndarray, slope: float, offset: float) -> None:
+    assert_same_order(Ranker(slope=slope, offset=offset).probabilities(sums), sums)
+    assert_same_order(Sigmoid(slope, offset)(sums), sums)
+
+
+def test_scores_that_are_in_order_stay_as_they_are() -> None:
+    sums = np.array([0.5, -2.0, 3.0])
+    np.testing.assert_array_equal(Sigmoid(1.5, -1.0)(sums), 1 / (1 + np.exp(-(1.5 * sums - 1.0))))
 
 
 @pytest.mark.parametrize("name", MEASURED)

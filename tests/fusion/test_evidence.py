@@ -26,10 +26,16 @@ def test_each_column_is_its_formula() -> None:
         "bm25_share": [6 / 12, 3 / 12],
         "bm25_peak": [high / (high + low), low / (high + low)],
         "agreement": [(0.5 - 0.1) / 0.2 * 0.9, (0.2 - 0.1) / 0.2 * 0.25],
-        "docid": [-math.log(1 + math.exp(-36)), -30.0],
+        "docid": [-math.log(1 + math.exp(-36)), -30.0 - math.log(1 + 36 - 30)],
     }
     assert tuple(expected) == EVIDENCE
     np.testing.assert_allclose(table.T, list(expected.values()), rtol=1e-12)
+
+
+def test_no_docid_however_unlikely_ties_with_another() -> None:
+    docids = np.array([-1.0, -31.0, -60.0, -61.0, -1e4, -1e6])
+    table = evidence(np.zeros(6), np.zeros(6), np.zeros(6), 0.0, Spread(0.1, 0.2), docids)
+    assert (np.diff(table[:, EVIDENCE.index("docid")]) < 0).all()
 
 
 def test_an_untrained_docid_is_no_evidence() -> None:
