@@ -1,57 +1,51 @@
-"""Fitting the fusion to a corpus: with questions lifted out of it, or with labelled ones on top; and the gate."""
+"""Fitting the fusion to a corpus: what is off topic there, whether the encoder can read it, and what labels say."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from hybridret.data.lifted import LIFTERS
-from hybridret.errors import InputError
+from hybridret.data.lifted import LIFTERS, is_cjk
+from hybridret.data.off_topic import CHINESE, ENGLISH
+from hybridret.fit_questions import N_LIFTED, Documents, Question, draw_rows, lifted_questions, lookup_questions
 from hybridret.fusion import PRIOR, Ranker
 from hybridret.fusion.calibration import fit_sigmoids
-from hybridret.fusion.gate import choose, with_labels, with_trees
-from hybridret.fusion.training import Judged, dcg, fit_calibration, fit_weights
+from hybridret.fusion.gate import choose_trust, keeping_lookups, trusting, with_labels, with_trees
+from hybridret.fusion.training import Judged, dcg, fit_calibration
 from hybridret.generation import Generation
 from hybridret.generative import DocidRetriever
 from hybridret.ranking import top_k
-from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress, Queries, Run
+from hybridret.types import Encoder, FloatArray, IntArray, Progress, Queries, Run, ScoreArray
 
-N_LIFTED = 100
+N_FIRST_LIFTED = 40
 LEAST_QUESTIONS = 30
-STRENGTH = 0.02
+REFIT_GROWTH = 4
 _CALIBRATED = 10
 _BATCH = 64
 _DEEP = 10
-
-
-class Question(NamedTuple):
-    """A question to fit to.
-
-    Attributes:
-        text: The question.
-        grades: Grade by row of the documents that answer it.
-        rest: What is left of the one document that it was lifted out of; None: it was not lifted.
-    """
-
-    text: str
-    grades: Mapping[int, int]
-    rest: str | None = None
+_COPIED = 0.9
+_LEAST_SLOPE = 0.05
+_log = logging.getLogger(__name__)
 
 
 def fit_ranker(
     generation: Generation,
-    documents: Callable[[Sequence[int]], Mapping[int, Document]],
+    documents: Documents,
     encoder: Encoder,
     labelled: Sequence[Question] = (),
     progress: Progress | None = None,
 ) -> Ranker:
-    """Fits how far to trust each retriever.
+    """Fits what the fusion knows of a corpus.
 
-    Trained docids know the sentences of their documents by heart, which lifted questions are: only labelled questions
-    say anything of them.
+    The weights are those that fit corpora at large, unless there is proof of something else. Questions lifted out of
+    documents can only take trust from the encoder; labelled ones can change all weights, as long as rare terms that are
+    looked up are still found first. Trained docids know the sentences of their documents by heart, which lifted
+    questions are: only labelled questions say anything of them. Questions on everyday matters tell what documents
+    score by chance.
 
     Args:
         generation: The index's state.
@@ -61,102 +55,129 @@ def fit_ranker(
         progress: Told how far the work is.
 
     Returns:
-        The ranker that the gate lets pass, with its report.
+        The ranker, with its report.
     """
     generation = replace(generation, ranker=None)
     untaught = replace(generation, docid=None)
+    lifted = _judge_lifted(untaught, documents, encoder, progress)
+    trust = choose_trust(lifted, PRIOR)
+    base = trusting(PRIOR, trust.factor)
+    report = {
+        "documents": generation.n_documents,
+        "automatic": not labelled,
+        "questions": {kind: len(each) for kind, each in lifted.items()},
+        **trust.as_json(),
+    }
+    ranker = Ranker(base)
+    if labelled:
+        judged = list(judge(generation, labelled, encoder, progress, "fusion: labelled questions"))
+        ranker, told = _with_labelled(generation, documents, encoder, judged, base, progress)
+        report["questions"]["labelled"] = len(judged)
+        report |= told
+    _log.info("the fusion was fitted: %s", report["reason"])
+    off_topic = _off_topic_scores(generation, documents, encoder, ranker)
+    return replace(ranker, off_topic=off_topic, report=report)
+
+
+def is_fit_due(generation: Generation) -> bool:
+    """Whether an index that was fitted by itself has grown so much since that it is to be fitted again.
+
+    That is so when it has four times the documents of then, and no less than 30.
+    """
+    report = {} if generation.ranker is None else generation.ranker.report
+    if not report.get("automatic"):
+        return False
+    return generation.n_documents >= max(LEAST_QUESTIONS, REFIT_GROWTH * int(report["documents"]))
+
+
+def _judge_lifted(
+    generation: Generation, documents: Documents, encoder: Encoder, progress: Progress | None
+) -> dict[str, list[Judged]]:
+    """Lifted questions by kind: a first part, and all of them where that speaks against the encoder."""
     lifted = {kind: lifted_questions(generation, documents, kind) for kind in LIFTERS}
     lifted = {kind: questions for kind, questions in lifted.items() if len(questions) >= LEAST_QUESTIONS}
-    steps = [*lifted, *(["labelled"] if labelled else [])]
     judged: dict[str, list[Judged]] = {}
-    for kind in steps:
-        asked, state = (labelled, generation) if kind == "labelled" else (lifted[kind], untaught)
-        judged[kind] = list(judge(state, asked, encoder, progress, f"fusion: {kind} questions"))
-    groups = [judged[kind] for kind in lifted]
-    weights = fit_weights(groups, PRIOR, STRENGTH)
-    own, taken = judged.get("labelled", []), False
-    if own:
-        weights, taken = with_labels(own, weights, generation.config.seed)
-    telling, state = ([own], generation) if len(own) >= LEAST_QUESTIONS else (groups, untaught)
-    choice = choose(telling, weights, generation.config.seed, state.evident)
-    base = Ranker(weights) if choice.name == "learned" else Ranker.single(choice.name)
-    trees = with_trees(own, weights, generation.config.seed) if choice.name == "learned" else None
-    base = replace(base, trees=trees, sigmoids=fit_sigmoids([each for group in telling for each in group]))
-    counts = {kind: len(each) for kind, each in judged.items()}
-    report = {"questions": counts, "labels_taken": taken, "trees": trees is not None, **choice.as_json()}
-    return _calibrated(base, telling, generation, report)
+    for start, end in ((0, N_FIRST_LIFTED), (N_FIRST_LIFTED, N_LIFTED)):
+        if start and not _speaks_against_encoder(judged):
+            break
+        for kind, questions in lifted.items():
+            part = judge(generation, questions[start:end], encoder, progress, f"fusion: {kind} questions")
+            judged.setdefault(kind, []).extend(part)
+    return judged
 
 
-def labelled_questions(
-    questions: Mapping[str, Mapping[str, int]],
+def _speaks_against_encoder(judged: Mapping[str, Sequence[Judged]]) -> bool:
+    """Whether the questions so far would be answered better with less trust in the encoder, be it by chance."""
+    means = choose_trust(judged, PRIOR).means.values()
+    return any(max(mean["0.5"], mean["0.25"], mean["0.1"]) > mean["1"] for mean in means)
+
+
+def _with_labelled(
     generation: Generation,
-    keys_of: Callable[[Sequence[str]], Mapping[str, int]],
-) -> list[Question]:
-    """Labelled questions whose documents are rows of the index; questions without any are left out.
+    documents: Documents,
+    encoder: Encoder,
+    judged: Sequence[Judged],
+    base: tuple[float, ...],
+    progress: Progress | None,
+) -> tuple[Ranker, dict[str, Any]]:
+    """The ranker that labelled questions make of base weights, and what is reported of it."""
+    seed = generation.config.seed
+    weights, taken = with_labels(judged, base, seed)
+    share = 1.0
+    if taken:
+        lookups = list(
+            judge(generation, lookup_questions(generation, documents), encoder, progress, "fusion: look-ups")
+        )
+        weights, share = keeping_lookups(lookups, weights, base)
+    trees = with_trees(judged, weights, seed)
+    ranker = Ranker(weights, trees=trees)
+    told = {"labels_taken": taken, "labels_share": share, "trees": trees is not None}
+    if len(judged) < LEAST_QUESTIONS:
+        return ranker, told
+    return _calibrated(replace(ranker, sigmoids=fit_sigmoids(judged)), judged, seed), told
 
-    Args:
-        questions: Text to grade by document id.
-        generation: The index's state.
-        keys_of: Gives keys by document id.
 
-    Raises:
-        InputError: A grade is no whole number, or no question is left.
+def _calibrated(ranker: Ranker, questions: Sequence[Judged], seed: int) -> Ranker:
+    """The ranker with scores fitted to half of the questions; the other half's give thresholds.
+
+    A calibration by which sums hardly matter is not taken: where no candidate of the questions is right, say.
     """
-    made = []
-    for text, grades in questions.items():
-        if not all(isinstance(grade, int) for grade in grades.values()):
-            raise InputError(f"the grades of question {text!r} must be whole numbers")
-        keys = keys_of(list(grades))
-        rows = {int(generation.rows_of([key])[0]): grades[doc_id] for doc_id, key in keys.items()}
-        if text.strip() and any(grade > 0 for grade in rows.values()):
-            made.append(Question(text, rows))
-    if questions and not made:
-        raise InputError("no labelled question has a document that is in the index")
-    return made
-
-
-def _calibrated(base: Ranker, groups: list[list[Judged]], generation: Generation, report: dict[str, Any]) -> Ranker:
-    """The ranker with probabilities fitted to half of the questions; the other half's give thresholds."""
-    questions = [each for group in groups for each in group]
-    spread = generation.spread
-    if len(questions) < LEAST_QUESTIONS:
-        return replace(base, spread=spread, report=report)
-    order = np.random.default_rng(generation.config.seed).permutation(len(questions))
+    order = np.random.default_rng(seed).permutation(len(questions))
     first, second = ([questions[at] for at in half] for half in np.array_split(order, 2))
-    sums, relevant = [], []
-    for each in first:
-        found = base.sums(each.evidence, each.facts)
-        top = np.argsort(-found)[:_CALIBRATED]
-        sums.append(found[top])
-        relevant.append((each.gains[top] > 0).astype(np.float64))
-    slope, offset = fit_calibration(np.concatenate(sums), np.concatenate(relevant))
-    made = replace(base, spread=spread, slope=slope, offset=offset, report=report)
-    right = [
-        float(made.probabilities(base.sums(each.evidence, each.facts)[each.gains > 0]).max())
-        if each.gains.any()
-        else 0.0
-        for each in second
-    ]
-    return replace(made, scores=tuple(sorted(right)))
+    logits, relevant = [], []
+    for question in first:
+        sums = ranker.sums(question.evidence, question.facts)
+        top = np.argsort(-sums)[:_CALIBRATED]
+        logits.append(ranker.slope * sums[top] + ranker.shift(question.evidence))
+        relevant.append((question.gains[top] > 0).astype(np.float64))
+    slope, offset = fit_calibration(np.concatenate(logits), np.concatenate(relevant))
+    if slope * ranker.slope >= _LEAST_SLOPE:
+        ranker = replace(
+            ranker,
+            slope=slope * ranker.slope,
+            support=slope * ranker.support,
+            offset=slope * ranker.offset + offset,
+        )
+    right = [_shown_scores(ranker, question)[question.gains > 0].max(initial=0.0) for question in second]
+    return replace(ranker, scores=tuple(sorted(map(float, right))))
 
 
-def lifted_questions(
-    generation: Generation, documents: Callable[[Sequence[int]], Mapping[int, Document]], kind: str
-) -> list[Question]:
-    """Questions lifted out of documents in random order until there are enough."""
-    generator = np.random.default_rng([generation.config.seed, sorted(LIFTERS).index(kind)])
-    rows = generator.permutation(np.flatnonzero(generation.alive))
-    questions: list[Question] = []
-    for start in range(0, len(rows), _BATCH):
-        keys = generation.keys[rows[start : start + _BATCH]].tolist()
-        found = documents(sorted(keys))
-        for row, key in zip(rows[start : start + _BATCH].tolist(), keys, strict=True):
-            lifted = LIFTERS[kind](found[key].text, generator) if key in found else None
-            if lifted is not None:
-                questions.append(Question(lifted.query, {row: 1}, lifted.rest))
-            if len(questions) == N_LIFTED:
-                return questions
-    return questions
+def _shown_scores(ranker: Ranker, question: Judged) -> ScoreArray:
+    """What a question's candidates are shown as. *Shape:* (n_candidates,), float64."""
+    return ranker.probabilities(ranker.sums(question.evidence, question.facts), ranker.shift(question.evidence))
+
+
+def _off_topic_scores(
+    generation: Generation, documents: Documents, encoder: Encoder, ranker: Ranker
+) -> tuple[float, ...]:
+    """What the best documents of questions on everyday matters score, ascending."""
+    if not generation.n_documents:
+        return ()
+    sample = documents(sorted(generation.keys[draw_rows(generation, "language")[:_BATCH]].tolist()))
+    is_chinese = 2 * sum(is_cjk(document.text) for document in sample.values()) > len(sample)
+    questions = [Question(text, {}) for text in (CHINESE if is_chinese else ENGLISH)]
+    judged = judge(generation, questions, encoder)
+    return tuple(sorted(float(_shown_scores(ranker, question).max(initial=0.0)) for question in judged))
 
 
 def judge(
@@ -169,6 +190,7 @@ def judge(
     """Asks the retrievers that the ranker looks at questions, and judges their candidates.
 
     A lifted question's own document is scored without what was lifted: its text, taken out, has to be encoded again.
+    Other documents that hold what was lifted, as copies, versions and overlapping chunks do, are left out.
 
     Args:
         generation: The index's state.
@@ -221,12 +243,13 @@ def _judged(
     names = generation.evident
     depths = generation.depths(names)
     if replaced is not None:
-        runs = {name: _with_score(run, replaced[0], replaced[1][name], generation.ties) for name, run in runs.items()}
+        row, scores = replaced
+        runs = {name: _without_copies(generation, question.text, run, row) for name, run in runs.items()}
+        runs = {name: _with_score(run, row, scores[name], generation.ties) for name, run in runs.items()}
     runs = {name: Run(run.rows[: depths[name]], run.scores[: depths[name]]) for name, run in runs.items()}
     candidates = generation.candidates(query, {name: [run] for name, run in runs.items()}, names)[0]
     coverage = generation.bm25.coverage(question.text, candidates.rows)
     if replaced is not None:
-        row, scores = replaced
         there = candidates.rows == row
         for position, name in enumerate(names):
             candidates.scores[position, there] = scores[name]
@@ -238,6 +261,12 @@ def _judged(
     best = np.sort([grade for grade in question.grades.values() if grade > 0])[::-1][:_DEEP]
     ideal, facts = dcg(np.asarray(best, dtype=np.float64)), generation.query_facts(question.text)
     return Judged(table[order], gains[order], ideal, singles[:, order], facts)
+
+
+def _without_copies(generation: Generation, question: str, run: Run, row: int) -> Run:
+    """A run without other documents that hold the lifted question: nearly all of its words by their idf."""
+    copied = (generation.bm25.coverage(question, run.rows) >= _COPIED) & (run.rows != row)
+    return Run(run.rows[~copied], run.scores[~copied])
 
 
 def _with_score(run: Run, row: int, score: float, ties: IntArray) -> Run:

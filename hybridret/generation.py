@@ -335,6 +335,7 @@ class Generation:
 
         *Shapes:* (n_candidates,) to (n_candidates, n_evidence).
         """
+        ranks, depths = candidates.ranks, self.depths(names)
         return evidence(
             candidates.scores[names.index("dense")],
             candidates.scores[names.index("bm25")],
@@ -342,6 +343,7 @@ class Generation:
             self.bm25.ceiling(text),
             self.applied_ranker.spread or self.spread,
             candidates.scores[names.index("docid")] if "docid" in names and "docid" in self.evident else None,
+            {name: (ranks[at] > 0) & (ranks[at] <= depths[name]) for at, name in enumerate(names)},
         )
 
     def comparable(self, text: str, candidates: Candidates, names: Sequence[str]) -> ScoreArray:
@@ -372,18 +374,19 @@ class Generation:
     ) -> tuple[Run, IntArray]:
         """The k best candidates of a query, and their positions among the candidates.
 
-        By the rule under the given weights, or without weights by the ranker, whose scores are probabilities of
-        relevance.
+        By the rule under the given weights, or without weights by the ranker's sums, which decide the order; the scores
+        that they are shown as are in the same order.
         """
         if weights is None:
             ranker = self.applied_ranker
             facts = NO_FACTS if ranker.trees is None else self.query_facts(text)
-            fused = ranker.sums(self.evidence(text, candidates, names), facts)
+            table = self.evidence(text, candidates, names)
+            fused, shift = ranker.sums(table, facts), ranker.shift(table)
         else:
             fused = RULES[self.rule](self.comparable(text, candidates, names), candidates.ranks, weights)
         run = top_k(fused, k, self.ties, candidates.rows)
         if weights is None:
-            run = Run(run.rows, self.applied_ranker.probabilities(run.scores))
+            run = Run(run.rows, ranker.probabilities(run.scores, shift))
         return run, np.searchsorted(candidates.rows, run.rows)
 
     def arrays(self, part: str, first_row: int = 0) -> Arrays:

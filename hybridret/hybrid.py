@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,8 @@ from hybridret.errors import InputError, ModelError
 from hybridret.explain import explain
 from hybridret.filtering import FilterCache, StaleError
 from hybridret.fingerprint import checked_encoder
-from hybridret.fit import fit_ranker, labelled_questions
+from hybridret.fit import fit_ranker, is_fit_due
+from hybridret.fit_questions import labelled_questions
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
@@ -32,6 +34,7 @@ from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
 from hybridret.understanding import united
 
+_log = logging.getLogger(__name__)
 _BATCH = 128
 _FREE_TRIES = 3
 _T = TypeVar("_T")
@@ -171,6 +174,7 @@ class HybridIndex:
             cut = self.encoder.count_cut_tokens(texts)
             removed = [document.doc_id for document in added] if replace else []
             self._changes.apply(removed, added, vectors, cut, progress, store)
+            self._fit_if_due(progress)
         return [document.doc_id for document in added]
 
     def delete(self, doc_ids: Sequence[str]) -> list[str]:
@@ -323,9 +327,11 @@ class HybridIndex:
         questions: Mapping[str, Mapping[str, int]] | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Learns how far to trust each retriever on this corpus, from some 200 questions lifted out of its documents.
+        """Learns what this corpus calls for: how far to trust the encoder, and what off-topic questions score.
 
-        Takes as long as encoding 200 documents. What is added later does not change the ranker.
+        Takes as long as encoding some 130 questions and 80 documents, or 450 and 400 where the encoder is in doubt. An
+        index that was fitted without labels is fitted again, at the end of the addition, when it has grown fourfold
+        since, or first has 30 documents.
 
         Args:
             questions: Labelled questions: text to grade by document id. They change the ranker only where
@@ -333,7 +339,7 @@ class HybridIndex:
             progress: Told how far the work is.
 
         Returns:
-            The report: what was compared and what was shipped, as ``info`` shows it.
+            The report: what was compared and what was decided, as ``info`` shows it.
 
         Raises:
             InputError: A grade is no whole number, or none of the labelled documents is in the index.
@@ -346,14 +352,21 @@ class HybridIndex:
         self._changes.set_ranker(ranker)
         return dict(ranker.report)
 
-    def threshold(self, missed: float = 0.1) -> float:
-        """The score that right documents miss with a probability of at most ``missed``; see ``Ranker.threshold``.
+    def threshold(self, let_through: float = 0.1, *, missed: float | None = None) -> float:
+        """A least score for answers; see ``Ranker.threshold``.
+
+        Args:
+            let_through: The share of off-topic questions for which some document may reach it.
+            missed: Instead, the share of right documents that may lie below it, by labelled questions given to ``fit``.
+
+        Returns:
+            The score.
 
         Raises:
             InputError: Nothing was fitted, or to too few questions.
         """
         try:
-            return self._changes.generation.applied_ranker.threshold(missed)
+            return self._changes.generation.applied_ranker.threshold(let_through, missed)
         except ValueError as error:
             raise InputError(str(error)) from error
 
@@ -372,6 +385,15 @@ class HybridIndex:
         """
         self.refresh()
         self._changes.save(path, lambda: self.encoder)
+
+    def _fit_if_due(self, progress: Progress | None) -> None:
+        """Fits an index again that has grown; what was added stays where that fails."""
+        if not is_fit_due(self._changes.generation):
+            return
+        try:
+            self.fit(progress=progress)
+        except Exception as error:
+            _log.warning("the fusion could not be fitted to the new documents: %s: %s", type(error).__name__, error)
 
     def _answer(
         self,

@@ -247,13 +247,13 @@ class HybridRetriever(DocumentIndex):
         """Learns how far to trust each retriever on this corpus; see ``HybridIndex.fit``."""
         return self.index.fit(questions)
 
-    def threshold(self, missed: float = 0.1) -> float:
-        """A ``min_score`` that right documents miss with a probability of at most ``missed``, after ``fit``.
+    def threshold(self, let_through: float = 0.1, *, missed: float | None = None) -> float:
+        """A ``min_score`` that off-topic questions seldom reach, after ``fit``; see ``HybridIndex.threshold``.
 
         Raises:
             InputError: Nothing was fitted, or to too few questions.
         """
-        return self.index.threshold(missed)
+        return self.index.threshold(let_through, missed=missed)
 
     def explain(self, query: str, doc_id: str) -> dict[str, Any]:
         """Says why a document is where it is for a query; see ``HybridIndex.explain``."""

@@ -156,10 +156,10 @@ def test_lifted_questions_say_nothing_of_docids_that_know_them_by_heart(
     index.add([Document(f"s{at}", " ".join(lines[at : at + 4]), {}) for at in range(0, len(lines), 4)])
     report = index.fit()
     assert report["questions"]["sentence"] + report["questions"].get("span", 0) > 1
-    assert set(report["nDCG@10"]) == {"learned", "dense", "bm25"}
+    assert {"dense", "bm25", "1"} <= set(report["nDCG@10"]["sentence"])
+    assert not any("docid" in means for means in report["nDCG@10"].values())
     ranker = index._changes.generation.applied_ranker
     assert ranker.weights[EVIDENCE.index("docid")] == PRIOR[EVIDENCE.index("docid")]
-    assert ranker.weights != PRIOR
 
 
 def test_a_document_that_is_not_in_the_index_scores_as_if_it_were(

@@ -35,7 +35,8 @@ from hybridret.changes import Changes
 from hybridret.data.clean import clean_documents
 from hybridret.dense import TransformerEncoder
 from hybridret.errors import InputError
-from hybridret.fit import fit_ranker, labelled_questions
+from hybridret.fit import fit_ranker
+from hybridret.fit_questions import labelled_questions
 from hybridret.generative import BackboneDocids
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document, IntArray, Progress

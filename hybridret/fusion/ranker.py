@@ -19,26 +19,35 @@ PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4, 0.0)
 """Weights fitted to the train and dev questions of six collections, by ``_prior`` of ``benchmarks/fusion.py``.
 
 Docids, which were untrained there, weigh 0 until labelled questions say otherwise."""
-PRIOR_SLOPE, PRIOR_OFFSET = 0.26, -4.1
+PRIOR_SLOPE, PRIOR_SUPPORT, PRIOR_OFFSET = 0.3, 1.0, -5.0
+_SUPPORTING = 10
 _BEFORE_DOCID = 5
 """How many weights rankers had before docids were evidence."""
+_BEFORE_TOPICALITY = {"weights", "spread", "slope", "offset", "scores", "report", "trees", "sigmoids"}
+"""What rankers had before topicality was one of a score's parts."""
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """Scores candidates by ``sigmoid(slope * (weights . evidence) + offset)``, or by trees in place of the weights.
+    """Ranks candidates by ``weights . evidence``, or by trees in place of the weights, and scores them for show.
+
+    The score is ``sigmoid(slope * sum + support * topicality + offset)``. The topicality of a query, the mean of its
+    ten highest cosines in deviations from the corpus's mean, is the same for all of its candidates: it tells whether
+    the corpus is about what is asked, and changes no order.
 
     Attributes:
         weights: Of the columns of ``EVIDENCE``.
-        spread: The corpus's spread of cosines when the ranker was fitted; None: that of the moment.
+        spread: The spread of cosines that makes a trained model's say what the untrained one's did; None: that of the
+            corpus at the moment.
         slope: Of the calibration (Platt, "Probabilistic Outputs for Support Vector Machines", 1999), above 0.
         offset: Of the calibration.
-        scores: Probabilities of the right documents of questions that the calibration was not fitted to, ascending:
-            their quantiles are thresholds.
+        scores: Scores of the right documents of labelled questions that the calibration was not fitted to, ascending.
         report: How the ranker came about, as JSON can hold it.
         trees: LambdaMART's, where labels have shown these to be better than weights.
         sigmoids: What turns each retriever's evidence alone into a probability, for the rule ``calibrated``; ``USUAL``
             stands in for one that is not there.
+        support: Of the calibration, from 0 up.
+        off_topic: Scores of the best documents of questions on everyday matters, ascending.
     """
 
     weights: tuple[float, ...] = PRIOR
@@ -49,11 +58,8 @@ class Ranker:
     report: Mapping[str, Any] = field(default_factory=dict)
     trees: Trees | None = None
     sigmoids: Mapping[str, Sigmoid] = field(default_factory=dict)
-
-    @classmethod
-    def single(cls, name: str, **settings: Any) -> Ranker:
-        """A ranker that orders candidates as one retriever does."""
-        return cls(tuple(float(column == MEASURED[name]) for column in EVIDENCE), **settings)
+    support: float = PRIOR_SUPPORT
+    off_topic: tuple[float, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Ranker:
@@ -62,23 +68,28 @@ class Ranker:
         Raises:
             ValueError: It is no ranker.
         """
-        entries = set(value) | {"trees", "sigmoids"}
+        if set(value) <= _BEFORE_TOPICALITY and not value.get("report", {}).get("labels_taken"):
+            value = _without_old_fit(value)
+        entries = set(value) | {"trees", "sigmoids", "support", "off_topic"}
         mappings = value.get("report"), value.get("sigmoids", {})
         if entries != set(cls.__dataclass_fields__) or not all(isinstance(each, Mapping) for each in mappings):
             raise ValueError("its ranker has other entries than a ranker has")
         weights, scores = tuple(map(float, value["weights"])), tuple(map(float, value["scores"]))
         if len(weights) == _BEFORE_DOCID:
             weights = (*weights, 0.0)
+        off_topic, support = tuple(map(float, value.get("off_topic", ()))), float(value.get("support", 0.0))
         spread = None if value["spread"] is None else Spread(*map(float, value["spread"]))
         slope, offset = float(value["slope"]), float(value["offset"])
         sigmoids = {name: Sigmoid(*map(float, each)) for name, each in value.get("sigmoids", {}).items()}
-        numbers = [*weights, *scores, slope, offset, *(spread or ()), *chain.from_iterable(sigmoids.values())]
-        fits = len(weights) == len(EVIDENCE) and slope > 0 and (spread is None or spread.deviation > 0)
+        numbers = [*weights, *scores, *off_topic, slope, support, offset, *(spread or ())]
+        fits = len(weights) == len(EVIDENCE) and slope > 0 and support >= 0
+        fits = fits and (spread is None or spread.deviation > 0)
         fits = fits and set(sigmoids) <= set(MEASURED) and all(each.slope > 0 for each in sigmoids.values())
-        if not np.isfinite(numbers).all() or not fits:
+        if not np.isfinite([*numbers, *chain.from_iterable(sigmoids.values())]).all() or not fits:
             raise ValueError("its ranker has numbers that cannot be")
         trees = None if value.get("trees") is None else Trees.from_json(value["trees"])
-        return cls(weights, spread, slope, offset, scores, dict(value["report"]), trees, sigmoids)
+        report = dict(value["report"])
+        return cls(weights, spread, slope, offset, scores, report, trees, sigmoids, support, off_topic)
 
     def as_json(self) -> dict[str, Any]:
         """What JSON can hold."""
@@ -100,12 +111,27 @@ class Ranker:
         sums: ScoreArray = evidence @ np.array(self.weights)
         return sums
 
-    def probabilities(self, sums: ScoreArray) -> ScoreArray:
-        """The calibrated probabilities of relevance, for show and thresholds; their order is that of the sums.
+    def shift(self, evidence: ScoreArray) -> float:
+        """What a query's topicality and the calibration's offset add to the log-odds of each of its candidates.
 
-        *Shape:* as that of the sums.
+        *Shape:* (n_candidates, n_evidence), of all of the query's candidates.
         """
-        logits = np.clip(self.slope * sums + self.offset, -36.0, 36.0)
+        if not len(evidence):
+            return self.offset
+        cosines = evidence[:, EVIDENCE.index("cosine")]
+        return self.support * float(np.sort(cosines)[-_SUPPORTING:].mean()) + self.offset
+
+    def probabilities(self, sums: ScoreArray, shift: float) -> ScoreArray:
+        """The calibrated scores, for show and thresholds; their order is that of the sums.
+
+        Args:
+            sums: *Shape:* (n,), float64.
+            shift: The query's, see ``shift``.
+
+        Returns:
+            *Shape:* (n,), float64, in [0, 1].
+        """
+        logits = np.clip(self.slope * sums + shift, -36.0, 36.0)
         return keep_order(1.0 / (1.0 + np.exp(-logits)), sums)
 
     def contributions(self, evidence: ScoreArray, place: int, facts: ScoreArray = NO_FACTS) -> dict[str, float]:
@@ -122,19 +148,35 @@ class Ranker:
             totals[source_of(feature)] += value
         return totals
 
-    def threshold(self, missed: float) -> float:
-        """The probability below which at most a share of right documents lie (split conformal prediction).
+    def threshold(self, let_through: float = 0.1, missed: float | None = None) -> float:
+        """The score that off-topic questions seldom reach, or that right documents seldom miss.
 
-        Vovk et al., "Algorithmic Learning in a Random World", 2005, section 4.2; exact where questions to come are
-        exchangeable with those of the fit.
+        Split conformal prediction (Vovk et al., "Algorithmic Learning in a Random World", 2005, section 4.2), exact
+        where questions to come are exchangeable with those of the fit.
 
         Args:
-            missed: The share of right documents that may be missed.
+            let_through: The share of off-topic questions for which some document may reach it.
+            missed: The share of right documents that may lie below it, by labelled questions; None: not asked.
 
         Raises:
-            ValueError: The ranker was not fitted, or to too few questions for so small a share.
+            ValueError: A share is not between 0 and 1, the ranker was not fitted, or to too few questions.
         """
-        rank = int(np.floor(missed * (len(self.scores) + 1)))
-        if not 0 < missed < 1 or rank < 1:
-            raise ValueError(f"a threshold that misses {missed:g} of the answers cannot be had from {len(self.scores)}")
-        return self.scores[min(rank, len(self.scores)) - 1]
+        share, scores, what = let_through, self.off_topic, "off-topic questions"
+        if missed is not None:
+            share, scores, what = missed, self.scores, "labelled questions"
+        rank = int(share * (len(scores) + 1)) if 0 < share < 1 else 0
+        if not rank:
+            raise ValueError(f"a threshold at a share of {share:g} cannot be had from {len(scores)} {what}")
+        if missed is not None:
+            return scores[rank - 1]
+        return float(np.nextafter(scores[-rank], np.inf))
+
+
+def _without_old_fit(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An older ranker without the weights and the calibration that it had from questions lifted out of documents.
+
+    They could be wrong beyond measure where the questions told nothing: on short documents, and on copies.
+    """
+    reason = "The fit of an earlier version is not used; fit again."
+    start = Ranker(report={"reason": reason, "earlier": dict(value.get("report", {}))}).as_json()
+    return {**start, "spread": value.get("spread")}

@@ -44,7 +44,12 @@ def dcg(gains: ScoreArray) -> float:
     return float((gains / np.log2(np.arange(2, len(gains) + 2))).sum())
 
 
-def fit_weights(groups: Sequence[Sequence[Judged]], prior: Sequence[float], strength: float) -> tuple[float, ...]:
+def fit_weights(
+    groups: Sequence[Sequence[Judged]],
+    prior: Sequence[float],
+    strength: float,
+    lowest: Sequence[float] | None = None,
+) -> tuple[float, ...]:
     """Fits weights by listwise softmax regression, held to a prior.
 
     ListNet with top-one probabilities (Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach",
@@ -56,6 +61,7 @@ def fit_weights(groups: Sequence[Sequence[Judged]], prior: Sequence[float], stre
             out.
         prior: Weights to stay near.
         strength: How strongly.
+        lowest: What each weight may not fall below; None: they may be any numbers.
 
     Returns:
         The weights; the prior where no question is left.
@@ -81,7 +87,8 @@ def fit_weights(groups: Sequence[Sequence[Judged]], prior: Sequence[float], stre
             gradient = gradient + share * (table.T @ (exponentials / totals[owners] - targets))
         return total, gradient
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B")
+    bounds = None if lowest is None else [(low, np.inf) for low in lowest]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return tuple(found.x.tolist())
 
 

@@ -57,7 +57,7 @@ def assert_same_order(scores: np.ndarray, sums: np.ndarray) -> None:
 @example(np.array([3.0, 2.0, 1.0]), 1e-12, -6.0)
 @example(np.array([3.0, 2.0, 1.0]), 1e12, 0.0)
 def test_no_calibration_changes_an_order(sums: np.ndarray, slope: float, offset: float) -> None:
-    assert_same_order(Ranker(slope=slope, offset=offset).probabilities(sums), sums)
+    assert_same_order(Ranker(slope=slope).probabilities(sums, offset), sums)
     assert_same_order(Sigmoid(slope, offset)(sums), sums)
 
 
