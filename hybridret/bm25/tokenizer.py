@@ -14,7 +14,7 @@ from hybridret.bm25.plurals import singular
 from hybridret.errors import InputError
 from hybridret.words import SPACED_WORD, UNSPACED_RUN, is_unspaced_run, normalise_text, split_clusters, split_pairs
 
-VERSION = 2
+TOKENIZER_VERSION = 2
 """Grows with every change of the terms that a text gives; a bundle tells which its postings come from."""
 STOP_WORDS = frozenset(
     """
@@ -55,6 +55,8 @@ _ACRONYMS = regex.compile(r"(?=.{3})[\p{Lu}\d]*\p{Lu}[\p{Lu}\d]*s")
 _LONGEST_PREFIX = 3
 """A query's hyphenated word whose first part is no longer is also asked for as one word: e-mail, non-linear. Of longer
 ones the parts alone are asked for: asked for thrice, one word would outweigh the others."""
+_INDIC, _SHORT_INDIC = {"hindi", "nepali"}, 2
+"""Words of two characters (with their marks) lose their root to Snowball's stemmer: it takes water for a betel leaf."""
 _CACHED_WORDS = 500_000
 
 
@@ -191,7 +193,7 @@ class Tokenizer:
         return [stem, *(self._stem(part) for part in parts if part not in self._stop_words)]
 
     def _stem(self, word: str) -> str:
-        if self._stemmer is None:
+        if self._stemmer is None or (self.language in _INDIC and len(split_clusters(word)) <= _SHORT_INDIC):
             return word
         if self._is_english:
             folded = fold_accents(word, self.language)
