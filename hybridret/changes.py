@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hybridret.bm25 import TOKENIZER_VERSION
 from hybridret.dense import TransformerEncoder
 from hybridret.errors import BundleError, ModelError
 from hybridret.fusion import Ranker
@@ -64,7 +65,7 @@ class Changes:
             model: The encoder's name.
         """
         store = DocumentStore.in_memory()
-        state = State(0, 0, generation.config, model, 0, 0, 0, {}, {})
+        state = State(0, 0, generation.config, model, 0, 0, 0, {}, {}, tokenizer=TOKENIZER_VERSION)
         store.state = state.as_json()
         return cls(store, Committed(state, generation))
 
@@ -244,6 +245,7 @@ class Changes:
             model_files=model_digests(folder / MODEL_FOLDER),
             scheme=None if generation.docid is None else generation.docid.written_scheme,
             backbone_files=model_digests(folder / BACKBONE_FOLDER),
+            tokenizer=TOKENIZER_VERSION,
         ).as_json()
         copy.close()
         seal_file(folder, folder / DATABASE)
@@ -316,6 +318,7 @@ class Changes:
             next_key=after.next_key,
             ranker=None if after.ranker is None else after.ranker.as_json(),
             updates=[*self.state.updates, *([] if update is None else [dict(update)])],
+            tokenizer=TOKENIZER_VERSION,
         )
         if self.bundle is None:
             return state

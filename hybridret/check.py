@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hybridret.bm25 import BM25Retriever, Tokenizer
+from hybridret.bm25 import TOKENIZER_VERSION, BM25Retriever, Tokenizer
 from hybridret.errors import BundleError
 from hybridret.generative import sorted_trie
 from hybridret.persistence import read_generation
@@ -111,7 +111,9 @@ def repair_bundle(path: Path) -> list[str]:
             old = [file.name for part in rebuilt for file in state.files[part]]
             files = state.files | {part: [file] for part, file in rebuilt.items()}
             sync(path)
-            store.state = replace(state, generation=state.generation + 1, files=files).as_json()
+            version = TOKENIZER_VERSION if "bm25" in rebuilt else state.tokenizer
+            repaired = replace(state, generation=state.generation + 1, files=files, tokenizer=version)
+            store.state = repaired.as_json()
         bundle.remove(old)
         store.vacuum()
         seal_store(bundle, store)

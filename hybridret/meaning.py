@@ -110,6 +110,4 @@ def _weighted(generation: Generation, text: str) -> dict[str, float]:
         for term in terms[:1] if is_word else terms:
             forms[term][token.lower() if is_word else term] += 1
     idf = generation.bm25.postings.idf
-    return {
-        form.most_common(1)[0][0]: (1.0 + math.log(form.total())) * max(0.0, idf(term)) for term, form in forms.items()
-    }
+    return {form.most_common(1)[0][0]: (1.0 + math.log(form.total())) * idf(term) for term, form in forms.items()}

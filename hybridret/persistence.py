@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from hybridret.bm25 import TOKENIZER_VERSION
 from hybridret.docids import ResidualQuantizer, checked_name, load_scheme
 from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.fusion import Ranker
@@ -33,6 +35,8 @@ BY_ROWS = ("vectors", "bm25", "docid")
 """Parts whose files follow each other as rows come; ``trie`` and what is frozen have one file."""
 _SCHEMES = ("codebooks", "scheme")
 """Parts that say what docids mean."""
+
+_log = logging.getLogger(__name__)
 
 Files = dict[str, list[ArrayFile]]
 
@@ -64,6 +68,8 @@ def write_files(folder: Path, after: Generation, before: Committed | None, writt
     known: Files = {}
     if before is not None and before.state.epoch == after.epoch:
         known = dict(before.state.files)
+        if before.state.tokenizer != TOKENIZER_VERSION:
+            known["bm25"] = []
         was, now = before.generation.docid, after.docid
         if was is None or now is None or was.scheme is not now.scheme:
             known |= {"docid": [], "trie": []}
@@ -105,7 +111,8 @@ def read_generation(bundle: Bundle, store: DocumentStore, known: Committed | Non
         known: A generation of this bundle that was read or written before.
 
     Returns:
-        The generation; retrievers are grown from the known ones.
+        The generation; retrievers are grown from the known ones. Postings of another version of the tokenizer are not
+        read but made anew from the texts.
 
     Raises:
         BundleError: The bundle is damaged; the message names the file.
@@ -119,16 +126,31 @@ def read_generation(bundle: Bundle, store: DocumentStore, known: Committed | Non
             entries = store.entries(start.next_key)
             deleted = store.deleted_after(-1 if known is None else start.number)
             wanted = _missing(state, known)
+            texts = _texts_to_tokenize(store, state, start)
             handles = {
                 file.name: stack.enter_context(bundle.handle(file)) for files in wanted.values() for file in files
             }
         reader = _Reader(bundle, handles)
         try:
-            return Committed(state, _caught_up(reader, state, start, wanted, entries, deleted))
+            if texts:
+                _log.warning(
+                    "%s: the postings of %d documents are of another version of the tokenizer; they are made anew from "
+                    "the texts, and written with the next change of the index",
+                    bundle.folder,
+                    len(texts),
+                )
+            return Committed(state, _caught_up(reader, state, start, wanted, entries, deleted, texts))
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, BundleError):
                 raise
             raise BundleError(f"{bundle.folder} is damaged: its parts do not fit together: {error}") from error
+
+
+def _texts_to_tokenize(store: DocumentStore, state: State, start: Generation) -> dict[int, str] | None:
+    """The texts, by key, whose postings are of another tokenizer, from the first unknown row on; None: no postings."""
+    if state.tokenizer == TOKENIZER_VERSION:
+        return None
+    return {key: document.text for key, document in store.documents() if key >= start.next_key}
 
 
 def _empty(bundle: Bundle, state: State) -> Generation:
@@ -168,6 +190,7 @@ def _caught_up(
     wanted: Files,
     entries: Sequence[tuple[int, str]],
     deleted: IntArray,
+    texts: Mapping[int, str] | None,
 ) -> Generation:
     n_rows = sum(file.rows for file in state.files.get("vectors", []))
     if any(sum(file.rows for file in state.files.get(part, [])) != n_rows for part in BY_ROWS if n_rows):
@@ -178,13 +201,16 @@ def _caught_up(
         vectors, found = _vectors(reader(file), file.rows)
         keys.append(found[skipped:])
         dense, skipped = dense.appended(vectors[skipped:]), 0
-    skipped = _skipped(state.files.get("bm25", []), wanted.get("bm25", []), start.n_rows)
-    for file in wanted.get("bm25", []):
-        bm25, skipped = bm25.joined(reader(file), skipped), 0
+    new_keys = np.concatenate(keys)
+    if texts is not None:
+        bm25 = bm25.appended([texts.get(key, "") for key in new_keys.tolist()])
+    else:
+        skipped = _skipped(state.files.get("bm25", []), wanted.get("bm25", []), start.n_rows)
+        for file in wanted.get("bm25", []):
+            bm25, skipped = bm25.joined(reader(file), skipped), 0
     docid = _docid(reader, state, wanted, start)
     if docid is None and n_rows:
         raise ValueError("nothing says what the docids mean")
-    new_keys = np.concatenate(keys)
     n_docids = 0 if docid is None else len(docid.codes)
     if not len(bm25.postings.lengths) == start.n_rows + len(new_keys) == n_docids == n_rows:
         raise ValueError("the parts have different numbers of rows")

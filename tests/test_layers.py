@@ -22,7 +22,7 @@ HEAVY = {
 
 LAYERS = [
     {"types", "errors"},
-    {"config", "ranking", "guard", "splitting", "facts", "candidates"},
+    {"config", "ranking", "guard", "splitting", "facts", "candidates", "words"},
     {"allowed", "growth", "understanding"},
     {"models", "data", "store"},
     {"dense", "bm25", "docids", "decoding", "fusion"},

@@ -61,16 +61,14 @@ def slow_meanings(index: HybridIndex, doc_id: str, ids: set[str]) -> list[dict[s
         paths[other] = [step["code"] for step in path][:3]
     texts = {document.doc_id: document.text for document in index.get(sorted(index.ids()))}
     frequencies = Counter(term for text in texts.values() for term in set(tokenizer(text)))
-    raw = {term: math.log(len(texts) - n + 0.5) - math.log(n + 0.5) for term, n in frequencies.items()}
-    floor = 0.25 * sum(raw.values()) / len(raw)
+    idf = {term: math.log((len(texts) + 1) / n) for term, n in frequencies.items()}
     meanings = []
     for level in range(3):
         group = [other for other in paths if paths[other][: level + 1] == paths[doc_id][: level + 1]]
         weights: dict[str, float] = defaultdict(float)
         for other in group:
             for term, count in Counter(tokenizer(texts[other])).items():
-                idf = raw[term] if raw[term] >= 0 else floor
-                weights[term] += (1 + math.log(count)) * max(0.0, idf)
+                weights[term] += (1 + math.log(count)) * idf[term]
         meanings.append({"documents": len(group), "weights": weights})
     return meanings
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hybridret.bm25 import TOKENIZER_VERSION
 from hybridret.config import Config
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import BundleError
@@ -51,7 +52,8 @@ class Disk:
         (folder / DATABASE).touch()
         self.bundle, self.store = Bundle(folder), DocumentStore.in_memory()
         config = Config(docid_levels=2, docid_codes=N_CODES)
-        self.committed = Committed(State(0, 0, config, "model", 0, 0, 0, {}, {}), Generation.empty(config))
+        state = State(0, 0, config, "model", 0, 0, 0, {}, {}, tokenizer=TOKENIZER_VERSION)
+        self.committed = Committed(state, Generation.empty(config))
         self.store.state = self.committed.state.as_json()
         self.written: list[str] = []
         self.seed = 0

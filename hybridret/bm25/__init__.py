@@ -2,6 +2,6 @@
 
 from hybridret.bm25.okapi import BM25Okapi
 from hybridret.bm25.retriever import BM25Retriever
-from hybridret.bm25.tokenizer import Tokenizer
+from hybridret.bm25.tokenizer import TOKENIZER_VERSION, Tokenizer
 
-__all__ = ["BM25Okapi", "BM25Retriever", "Tokenizer"]
+__all__ = ["TOKENIZER_VERSION", "BM25Okapi", "BM25Retriever", "Tokenizer"]

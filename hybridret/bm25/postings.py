@@ -46,21 +46,22 @@ class Segment(NamedTuple):
 class Postings:
     """Term statistics of a collection, never changed: growing and shrinking it gives a new object.
 
-    A term is weighed as rank-bm25's ``BM25Okapi`` weighs it, with the same operations in the same order, so that
-    the sums agree bit for bit:
-    ``idf * (tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / mean_length)))`` with
+    A term is weighed by ``idf * (tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / mean_length)))``, worked out when
+    it is first asked for, as weights depend on the whole collection. Without ``epsilon``, ``idf = log((N + 1) / df)``
+    (Lv and Zhai, "Lower-Bounding Term Frequency Normalization", CIKM 2011): above 0 also for a term that all documents
+    hold, so that collections of one or two documents are searched as well. With ``epsilon``, as rank-bm25's
+    ``BM25Okapi`` has it, with the same operations in the same order, so that the sums agree bit for bit:
     ``idf = log(N - df + 0.5) - log(df + 0.5)``, and ``epsilon * mean(idf)`` where that is negative (Trotman et al.,
-    "Improvements to BM25 and Language Models Examined", ADCS 2014). Weights depend on the whole collection,
-    so they are worked out per term when first asked for. A collection whose
-    texts hold no term at all, for which rank-bm25 divides by zero, scores 0.
+    "Improvements to BM25 and Language Models Examined", ADCS 2014). A collection whose texts hold no term at all, for
+    which rank-bm25 divides by zero, scores 0.
 
     Args:
         k1: Saturation of term counts.
         b: Strength of the length normalisation, 0 to 1.
-        epsilon: Floor of negative idf values, as a share of the mean idf.
+        epsilon: Floor of negative idf values, as a share of the mean idf; None: no idf is negative.
     """
 
-    def __init__(self, k1: float, b: float, epsilon: float) -> None:
+    def __init__(self, k1: float, b: float, epsilon: float | None = None) -> None:
         self.k1, self.b, self.epsilon = k1, b, epsilon
         self.vocabulary: dict[str, int] = {}
         self.segments: list[Segment] = []
@@ -162,8 +163,9 @@ class Postings:
 
     @cached_property
     def highest_idf(self) -> float:
-        """The idf that a word of no living row would have."""
-        return math.log(int(self.alive.sum()) + 0.5) - math.log(0.5)
+        """The idf that a word of no living row would have: of half a row, where none is no number of rows."""
+        size = int(self.alive.sum())
+        return math.log((size + 1) / 0.5) if self.epsilon is None else math.log(size + 0.5) - math.log(0.5)
 
     def mean_length(self) -> float:
         """The mean number of terms of the living rows, 0 where there are none."""
@@ -222,6 +224,8 @@ class Postings:
 
     @cached_property
     def _idfs(self) -> ScoreArray:
+        if self.epsilon is None:
+            return np.log((int(self.alive.sum()) + 1) / np.maximum(self._document_counts, 1))
         return np.where(self._raw_idfs < 0, self.epsilon * self.mean_idf, self._raw_idfs)
 
     def _with(self, segment: Segment, lengths: IntArray) -> Postings:

@@ -12,7 +12,7 @@ from hybridret.bm25.tokenizer import Tokenizer
 from hybridret.ranking import top_k
 from hybridret.types import Arrays, IntArray, Queries, Run, ScoreArray
 
-K1, B, EPSILON = 1.5, 0.75, 0.25
+K1, B = 1.5, 0.75
 
 
 class BM25Retriever:
@@ -25,11 +25,11 @@ class BM25Retriever:
 
     def __init__(self, tokenizer: Tokenizer, postings: Postings | None = None) -> None:
         self.tokenizer = tokenizer
-        self.postings = Postings(K1, B, EPSILON) if postings is None else postings
+        self.postings = Postings(K1, B) if postings is None else postings
 
     def appended(self, texts: Iterable[str]) -> BM25Retriever:
         """A retriever over these rows and the given texts after them."""
-        return BM25Retriever(self.tokenizer, self.postings.appended(map(self.tokenizer, texts)))
+        return BM25Retriever(self.tokenizer, self.postings.appended(map(self.tokenizer.document_terms, texts)))
 
     def joined(self, arrays: Arrays, skipped: int = 0) -> BM25Retriever:
         """A retriever over these rows and those of stored postings; see ``Postings.joined``."""
@@ -69,16 +69,16 @@ class BM25Retriever:
 
     def coverage_of(self, query: str, text: str) -> float:
         """The ``coverage`` of a text that is not in the index."""
-        words = set(self.tokenizer(text))
+        words = set(self.tokenizer.document_terms(text))
         return sum(share for word, share in self._shares(query).items() if word in words)
 
     def score_text(self, query: str, text: str) -> float:
         """The score of a text that is not in the index."""
-        return self.postings.score_text(self.tokenizer(query), self.tokenizer(text))
+        return self.postings.score_text(self.tokenizer(query), self.tokenizer.document_terms(text))
 
     def ceiling(self, query: str) -> float:
         """The score that no row can exceed: every word of the query endlessly often."""
-        return (self.postings.k1 + 1) * sum(max(0.0, self.postings.idf(word)) for word in self.tokenizer(query))
+        return (self.postings.k1 + 1) * sum(self.postings.idf(word) for word in self.tokenizer(query))
 
     def _shares(self, query: str) -> dict[str, float]:
         """Each different word's share of the query's idf."""
@@ -87,9 +87,7 @@ class BM25Retriever:
         return {word: idf / total for word, idf in idfs.items()} if total > 0 else {}
 
     def _idf(self, word: str) -> float:
-        if self.postings.document_count(word):
-            return max(0.0, self.postings.idf(word))
-        return self.postings.highest_idf
+        return self.postings.idf(word) if self.postings.document_count(word) else self.postings.highest_idf
 
     def explain(self, query: str, row: int) -> dict[str, float]:
         """What each of the query's terms adds to a row's score, the largest first; terms that add nothing left out."""

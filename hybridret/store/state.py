@@ -9,7 +9,7 @@ from hybridret.config import Config
 from hybridret.errors import BundleError, InputError
 from hybridret.store.bundle import ArrayFile
 
-_LATER = {"ranker", "updates", "scheme", "backbone_files"}
+_LATER = {"ranker", "updates", "scheme", "backbone_files", "tokenizer"}
 """Entries that bundles of earlier versions lack."""
 
 
@@ -31,6 +31,7 @@ class State:
         updates: What was told of each training that went on with new documents, in their order.
         scheme: Name of the docid scheme whose docids a language model writes; None: a code decoder decodes them.
         backbone_files: SHA-256 of each file of that model's folder.
+        tokenizer: Version of the tokenizer that cut the texts into the terms of the postings.
     """
 
     generation: int
@@ -46,6 +47,7 @@ class State:
     updates: list[dict[str, Any]] = field(default_factory=list)
     scheme: str | None = None
     backbone_files: dict[str, str] = field(default_factory=dict)
+    tokenizer: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """What the database holds."""
@@ -68,7 +70,7 @@ class State:
                 raise ValueError("its state has other entries than a state has")
             files = {part: [_array_file(entry) for entry in entries] for part, entries in value["files"].items()}
             state = cls(**{**value, "config": Config(**value["config"]), "files": files})
-            numbers = (state.generation, state.epoch, state.fitted_on, state.fitted_at, state.next_key)
+            numbers = (state.generation, state.epoch, state.fitted_on, state.fitted_at, state.next_key, state.tokenizer)
             if not all(type(number) is int and 0 <= number < 2**62 for number in numbers):
                 raise ValueError("its state has a number that is none")
             digests = [*state.model_files.items(), *state.backbone_files.items()]
