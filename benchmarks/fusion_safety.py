@@ -29,7 +29,6 @@ from benchmarks.synthetic import LOOKUPS, SYNTHETIC, synthetic_collections, with
 from benchmarks.systems import Answer, own_systems, run
 from benchmarks.vector_cache import CachedEncoder
 from hybridret.data.dataset import Dataset
-from hybridret.data.readers import PYTHON_DOCS
 from hybridret.dense import make_encoder
 from hybridret.display import progress_bars
 from hybridret.errors import InputError
@@ -199,7 +198,7 @@ def measure_collection(
 def off_topic_questions(name: str) -> list[str]:
     """Questions that a collection is not about: of daily life, and of a collection about something else."""
     about_machines = name.startswith(("manual-pages", "documents", "lookups"))
-    (other,) = find_collections(PYTHON_DOCS if about_machines else "manual-pages")
+    (other,) = synthetic_collections("commands" if about_machines else "manual-pages")
     queries = other.dataset.queries
     return [*EVERYDAY, *(queries[query] for query in sorted(queries)[:_OFF_TOPIC_OF_OTHERS])]
 
