@@ -14,7 +14,7 @@ import numpy as np
 
 from hybridret.types import Encoder, FloatArray, IntArray, Progress
 
-_AT_ONCE, _LOCK_SECONDS = 500, 60.0
+_AT_ONCE, _LOCK_SECONDS, _SLAB = 500, 60.0, 512
 _QUERY, _DOCUMENT = "query", "document"
 
 
@@ -59,13 +59,15 @@ class CachedEncoder:
         with closing(self._connect()) as database, database:
             vectors = self._read(database, keys)
             new = dict(zip(reversed(keys), reversed(texts), strict=True))
-            new = {key: text for key, text in new.items() if key not in vectors}
-            if new:
-                start = time.perf_counter()
-                encoded = dict(zip(new, encode(list(new.values())), strict=True))
-                seconds = (time.perf_counter() - start) / len(new)
+            waiting = sorted((item for item in new.items() if item[0] not in vectors), key=lambda item: -len(item[1]))
+            for start in range(0, len(waiting), _SLAB):
+                slab = dict(waiting[start : start + _SLAB])
+                began = time.perf_counter()
+                encoded = dict(zip(slab, encode(list(slab.values())), strict=True))
+                seconds = (time.perf_counter() - began) / len(slab)
                 rows = [(key, vector.astype(np.float32).tobytes(), seconds) for key, vector in encoded.items()]
                 database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+                database.commit()
                 vectors |= encoded
         return np.array([vectors[key] for key in keys], dtype=np.float32)
 
