@@ -39,6 +39,7 @@ from hybridret.types import Encoder, Progress
 NAME, MEASURE = "fusion_safety", "nDCG@10"
 SINGLES, UNFITTED, FITTED = ("dense", "bm25", "docid"), "hybrid unfitted", "hybrid fitted"
 TOLERANCE, MISSED = 0.01, 0.1
+BEYOND = f"more than {TOLERANCE} below"
 _OFF_TOPIC_OF_OTHERS, _ALL, _WIDTH = 40, "synthetic", 240
 _COPIES = re.compile(r"(.+)-x(\d+)")
 EVERYDAY = (
@@ -214,7 +215,7 @@ def summarise(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             worst = min(gains, key=gains.__getitem__)
             summary[hybrid] = {
                 "below the best single": sorted(name for name, gain in gains.items() if gain < 0),
-                f"more than {TOLERANCE} below": sorted(name for name, gain in gains.items() if gain < -TOLERANCE),
+                BEYOND: sorted(name for name, gain in gains.items() if gain < -TOLERANCE),
                 "worst": {"collection": worst, "difference": gains[worst]},
                 "mean gain": float(np.mean(list(gains.values()))),
             }
