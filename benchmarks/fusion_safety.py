@@ -27,7 +27,7 @@ from benchmarks.results import FOLDER, environment, read_result, write_result
 from benchmarks.significance import compare
 from benchmarks.synthetic import LOOKUPS, SYNTHETIC, synthetic_collections, with_copies
 from benchmarks.systems import Answer, own_systems, run
-from benchmarks.vector_cache import CachedEncoder
+from benchmarks.vector_cache import CachedEncoder, LiftedEncoder
 from hybridret.data.dataset import Dataset
 from hybridret.dense import make_encoder
 from hybridret.display import progress_bars
@@ -40,7 +40,8 @@ NAME, MEASURE = "fusion_safety", "nDCG@10"
 SINGLES, UNFITTED, FITTED = ("dense", "bm25", "docid"), "hybrid unfitted", "hybrid fitted"
 TOLERANCE, MISSED = 0.01, 0.1
 BEYOND = f"more than {TOLERANCE} below"
-_OFF_TOPIC_OF_OTHERS, _ALL, _WIDTH = 40, "synthetic", 240
+_OFF_TOPIC_OF_OTHERS, _GROWTH = 40, 10
+_ALL, _WIDTH = "synthetic", 240
 _COPIES = re.compile(r"(.+)-x(\d+)")
 EVERYDAY = (
     "how do I cook pasta",
@@ -88,7 +89,7 @@ class Answers(NamedTuple):
         off_topic: Scores of what the fitted hybrid gave for questions that the corpus is not about.
         threshold: What ``threshold(.1)`` recommends; why there is none, where there is none.
         fusion: What ``info()["fusion"]`` says after the fit.
-        fit_seconds: How long the fit took, the encoding of texts whose vectors were kept included.
+        fit_seconds: How long the fit took, or the growth in its stead; texts whose vectors were kept count as encoded.
     """
 
     collection: Collection
@@ -107,6 +108,12 @@ def main() -> None:
     parser.add_argument("collections", nargs="+", metavar="NAME", help="what to measure")
     parser.add_argument("--split", default="test", help="whose questions of BEIR folders")
     parser.add_argument("--model", help="embedding model: a folder or a hub id")
+    parser.add_argument(
+        "--grown", action="store_true", help="fit an empty index, to which the documents come in batches"
+    )
+    parser.add_argument(
+        "--least-cosine", type=float, help="lift all cosines: 0 to this number, as models give whose cosines lie close"
+    )
     parser.add_argument("--cache", type=Path, help="folder for vectors, which the next run need not compute")
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the result's file")
     parser.add_argument("--new", action="store_true", help="forget what the result's file holds of other collections")
@@ -115,14 +122,18 @@ def main() -> None:
     if names == ["list"]:
         print(*SYNTHETIC, sep="\n")
         return
-    encoder = make_encoder(options.model)
-    cached = encoder if options.cache is None else CachedEncoder(encoder, options.cache)
+    encoder: Encoder = make_encoder(options.model)
+    if options.cache is not None:
+        encoder = CachedEncoder(encoder, options.cache)
+    if options.least_cosine is not None:
+        encoder = LiftedEncoder(encoder, options.least_cosine)
+    settings = [f"cosines from {options.least_cosine}"] * (options.least_cosine is not None) + ["grown"] * options.grown
     commit = environment()["commit"]
     for at, name in enumerate(names):
         kept = {} if options.new and at == 0 else kept_rows(options.results)
         with progress_bars() as progress:
-            row = measure_collection(name, find_collections(name, options.split), cached, progress)
-        rows = {**kept, Path(name).name: {**row, "commit": commit}}
+            row = measure_collection(name, find_collections(name, options.split), encoder, progress, options.grown)
+        rows = {**kept, ", ".join([Path(name).name, *settings]): {**row, "commit": commit}}
         write_result(NAME, {"summary": summarise(rows), "collections": rows}, folder=options.results, is_printed=False)
     show(kept_rows(options.results))
 
@@ -150,7 +161,11 @@ def find_collections(name: str, split: str = "test") -> Sequence[Collection]:
 
 
 def measure_collection(
-    name: str, collections: Sequence[Collection], encoder: Encoder, progress: Progress | None = None
+    name: str,
+    collections: Sequence[Collection],
+    encoder: Encoder,
+    progress: Progress | None = None,
+    grown: bool = False,
 ) -> dict[str, Any]:
     """One row: the values of all questions of its corpora together.
 
@@ -159,6 +174,7 @@ def measure_collection(
         collections: Its corpora.
         encoder: Encodes documents and questions.
         progress: Told how far the work is.
+        grown: Whether what is called fitted began as an empty index that was fitted, to which documents then came.
 
     Returns:
         Means of nDCG@10, the hybrids' differences to the best single retriever with 95 % bootstrap intervals, what was
@@ -166,7 +182,7 @@ def measure_collection(
         for which a right document comes first.
     """
     strange = off_topic_questions(name)
-    found = [_answers(each, strange, encoder, progress) for each in collections]
+    found = [_answers(each, strange, encoder, progress, grown) for each in collections]
     values = {system: [value for each in found for value in each.values[system]] for system in found[0].values}
     means = {system: float(np.mean(each)) for system, each in values.items()}
     best = max(SINGLES, key=means.__getitem__)
@@ -206,8 +222,8 @@ def off_topic_questions(name: str) -> list[str]:
 
 def summarise(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """On how many collections each hybrid loses and by how much at worst, and how many look-ups are right."""
-    measured = {name: row for name, row in rows.items() if name not in LOOKUPS}
-    looked_up = {name: row for name, row in rows.items() if name in LOOKUPS}
+    measured = {name: row for name, row in rows.items() if name.partition(",")[0] not in LOOKUPS}
+    looked_up = {name: row for name, row in rows.items() if name not in measured}
     summary: dict[str, Any] = {"collections": len(measured)}
     for hybrid in (UNFITTED, FITTED):
         gains = {name: row["difference"][f"{hybrid} - best single"]["mean"] for name, row in measured.items()}
@@ -261,16 +277,21 @@ def show(rows: Mapping[str, Mapping[str, Any]]) -> None:
     print(json.dumps(summarise(rows)))
 
 
-def _answers(collection: Collection, strange: Sequence[str], encoder: Encoder, progress: Progress | None) -> Answers:
+def _answers(
+    collection: Collection, strange: Sequence[str], encoder: Encoder, progress: Progress | None, grown: bool
+) -> Answers:
     dataset, queries = collection.dataset, collection.dataset.queries
     index = HybridIndex.build(collection.documents, encoder, progress=progress)
     systems = own_systems(index)
     asked = {**{single: systems[single] for single in SINGLES}, UNFITTED: systems["hybrid"]}
     answers = {system: run(search, queries, system, progress) for system, search in asked.items()}
     saved, start = getattr(encoder, "seconds_saved", 0.0), time.perf_counter()
-    index.fit(progress=progress)
+    if grown:
+        index = _grown(collection, encoder, progress)
+    else:
+        index.fit(progress=progress)
     seconds = time.perf_counter() - start + getattr(encoder, "seconds_saved", 0.0) - saved
-    answers[FITTED] = run(systems["hybrid"], queries, FITTED, progress)
+    answers[FITTED] = run(own_systems(index)["hybrid"], queries, FITTED, progress)
     try:
         threshold: float | str = index.threshold(MISSED)
     except InputError as error:
@@ -285,6 +306,14 @@ def _answers(collection: Collection, strange: Sequence[str], encoder: Encoder, p
         index.info()["fusion"],
         seconds,
     )
+
+
+def _grown(collection: Collection, encoder: Encoder, progress: Progress | None) -> HybridIndex:
+    """An index that was fitted while it was empty, and filled afterwards."""
+    index = HybridIndex.build([], encoder, progress=progress, fit=True)
+    for batch in np.array_split(np.arange(len(collection.documents)), _GROWTH):
+        index.add([collection.documents[at] for at in batch])
+    return index
 
 
 def _ndcg(answers: Mapping[str, Answer], dataset: Dataset) -> list[float]:

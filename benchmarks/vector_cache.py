@@ -1,4 +1,4 @@
-"""An encoder that keeps its vectors on disk, so that measuring other code on the same texts need not encode them."""
+"""Encoders for measuring: one that keeps its vectors on disk, and one whose cosines lie close together."""
 
 from __future__ import annotations
 
@@ -84,3 +84,43 @@ class CachedEncoder:
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=_LOCK_SECONDS)
+
+
+class LiftedEncoder:
+    """An encoder whose cosines are another one's, lifted: cosine 0 becomes the given number, 1 stays, orders stay.
+
+    So are those of E5 and other models, for which all texts are alike. A vector v becomes (sqrt(1 - c) v, sqrt(c)).
+
+    Args:
+        encoder: The encoder.
+        least: What cosine 0 becomes, from 0 to below 1.
+    """
+
+    def __init__(self, encoder: Encoder, least: float) -> None:
+        self._encoder, self._least = encoder, least
+        self.name, self.max_tokens = f"{encoder.name} from {least}", encoder.max_tokens
+
+    @property
+    def seconds_saved(self) -> float:
+        """As the encoder's, where it keeps vectors."""
+        return float(getattr(self._encoder, "seconds_saved", 0.0))
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        """As the encoder does, lifted. *Shape:* (n_texts, dimension + 1), float32."""
+        return self._lifted(self._encoder.encode_queries(texts))
+
+    def encode_documents(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+        """As the encoder does, lifted. *Shape:* (n_texts, dimension + 1), float32."""
+        return self._lifted(self._encoder.encode_documents(texts, progress))
+
+    def count_cut_tokens(self, texts: Sequence[str]) -> IntArray:
+        """As the encoder does."""
+        return self._encoder.count_cut_tokens(texts)
+
+    def save(self, folder: Path) -> None:
+        """As the encoder does."""
+        self._encoder.save(folder)
+
+    def _lifted(self, vectors: FloatArray) -> FloatArray:
+        constant = np.full((len(vectors), 1), np.sqrt(self._least))
+        return np.hstack([np.sqrt(1.0 - self._least) * vectors, constant]).astype(np.float32)

@@ -11,7 +11,8 @@ import pytest
 from benchmarks import fusion_safety
 from benchmarks.fusion_safety import FITTED, MEASURE, SINGLES, UNFITTED, find_collections, measure_collection, summarise
 from benchmarks.synthetic.manual import lookups
-from benchmarks.vector_cache import CachedEncoder
+from benchmarks.systems import own_systems, run
+from benchmarks.vector_cache import CachedEncoder, LiftedEncoder
 from hybridret.dense import make_encoder
 from hybridret.evaluation import evaluate_queries
 from hybridret.hybrid import HybridIndex
@@ -62,7 +63,7 @@ def test_the_summary_counts_losses_and_leaves_lookups_out_of_them() -> None:
             "difference": {f"{hybrid} - best single": {"mean": gain} for hybrid in (UNFITTED, FITTED)},
         }
 
-    summary = summarise({"a": row(0.05), "b": row(-0.005), "c": row(-0.02), "lookups-20": row(-0.5, 0.8)})
+    summary = summarise({"a": row(0.05), "b": row(-0.005), "c": row(-0.02), "lookups-20, grown": row(-0.5, 0.8)})
     assert summary["collections"] == 3
     assert summary[FITTED] == {
         "below the best single": ["b", "c"],
@@ -77,13 +78,13 @@ def test_rows_of_other_runs_stay_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zoo: Path
 ) -> None:
     monkeypatch.setattr(fusion_safety, "make_encoder", lambda _: make_encoder(StubEmbeddings()))
-    for name in ("documents-2", str(zoo)):
+    for name in ("documents-100", str(zoo)):
         arguments = ["fusion_safety", name, "--results", str(tmp_path), "--cache", str(tmp_path / "vectors")]
         monkeypatch.setattr("sys.argv", arguments)
         fusion_safety.main()
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     written = json.loads((tmp_path / "fusion_safety.json").read_text(encoding="utf-8"))["result"]
-    assert list(written["collections"]) == ["documents-2", zoo.name]
+    assert list(written["collections"]) == ["documents-100", zoo.name]
     assert told == written["summary"]
     assert told["collections"] == 2
 
@@ -112,3 +113,28 @@ def test_cached_vectors_are_the_encoders_own_and_no_text_is_encoded_twice(tmp_pa
     np.testing.assert_array_equal(
         again.encode_documents(["a hen", "a cat"]), make_encoder(other).encode_documents(["a hen", "a cat"])
     )
+
+
+def test_lifted_cosines_are_those_of_the_encoder_from_the_given_number_on() -> None:
+    encoder = make_encoder(StubEmbeddings())
+    texts = ["a cat", "a dog", "an owl at night"]
+    lifted = LiftedEncoder(encoder, 0.75)
+    plain = encoder.encode_queries(texts) @ encoder.encode_documents(texts).T
+    close = lifted.encode_queries(texts) @ lifted.encode_documents(texts).T
+    np.testing.assert_allclose(close, 0.75 + 0.25 * plain, atol=1e-6)
+    np.testing.assert_allclose(np.diag(close), 1.0, atol=1e-6)
+
+
+def test_a_grown_index_is_measured_as_the_fitted_one() -> None:
+    (collection,) = find_collections("two-languages")
+    encoder = make_encoder(StubEmbeddings())
+    row = measure_collection("two-languages", [collection], encoder, grown=True)
+    index = HybridIndex.build([], encoder, fit=True)
+    for batch in np.array_split(np.arange(len(collection.documents)), 10):
+        index.add([collection.documents[at] for at in batch])
+    answers = run(own_systems(index)["hybrid"], collection.dataset.queries)
+    assert row["success@1"][FITTED] == np.mean(
+        [next(iter(answers[query])) in grades for query, grades in collection.dataset.qrels.items()]
+    )
+    assert row["fusion"] == index.info()["fusion"]
+    assert row["documents"] == len(collection.documents)
