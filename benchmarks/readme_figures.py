@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from statistics import mean, median
 from typing import Any
 
+from benchmarks.fusion_safety import BEYOND, TOLERANCE
 from benchmarks.quality import PRIMARY
 from benchmarks.readme_tables import FINETUNED
 
@@ -53,6 +54,32 @@ def fusion(document: Document) -> list[str]:
         "The best score tells questions of other collections from answerable ones with an area under the ROC curve of "
         f"{_range(apart, '.2f')}, questions whose answer was taken out of the corpus with {_range(removed, '.2f')}.",
     ]
+    return lines
+
+
+def fusion_safety(document: Document) -> list[str]:
+    """On how many collections the hybrid loses, by how much at worst, and whether exact terms are found first."""
+    summary = document["result"]["summary"]
+    told = []
+    for hybrid, way in (("hybrid fitted", "fitted to the corpus"), ("hybrid unfitted", "not fitted")):
+        own = summary[hybrid]
+        worst = own["worst"]
+        told.append(
+            f"{way}, it is below the best single retriever on {len(own['below the best single'])}, by more than "
+            f"{TOLERANCE} on {len(own[BEYOND])}, at worst {worst['difference']:+.3f} ({worst['collection']}), and "
+            f"{own['mean gain']:+.3f} on average"
+        )
+    lines = [
+        f"The hybrid on {summary['collections']} collections, synthetic ones with documents of a word, a line or a "
+        f"sentence, copies, two languages and few documents among them, {PRIMARY}: {'; '.join(told)}."
+    ]
+    if "look-ups" in summary:
+        first = summary["look-ups"]["success@1"]
+        lines.append(
+            f"{summary['look-ups']['questions']:,} questions for an exact term that stands in one of 20 to 2,000 "
+            f"documents: that document comes first for {100 * first['hybrid fitted']:.1f} % (bm25 "
+            f"{100 * first['bm25']:.1f} %, dense {100 * first['dense']:.1f} %)."
+        )
     return lines
 
 
@@ -143,6 +170,7 @@ def filtered(document: Document) -> list[str]:
 SENTENCES: dict[str, Callable[[Document], list[str]]] = {
     "python_docs": python_docs,
     "fusion": fusion,
+    "fusion_safety": fusion_safety,
     "finetune_dense": finetune_dense,
     "bm25_speed": bm25_speed,
     "query_latency": query_latency,

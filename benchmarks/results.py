@@ -33,14 +33,23 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_result(name: str, result: dict[str, Any], arguments: Sequence[str] | None = None) -> None:
+def write_result(
+    name: str,
+    result: dict[str, Any],
+    arguments: Sequence[str] | None = None,
+    folder: Path | None = None,
+    is_printed: bool = True,
+) -> None:
     """Writes a result beside the machine, versions, commit and command, and prints it as the last line.
 
     Args:
         name: Of the benchmark.
         result: What was measured.
         arguments: The command's, where not all that were given are to be told; None: as given.
+        folder: Where the file is written; None: where the benchmarks' results are.
+        is_printed: Whether it is printed.
     """
+    folder = folder or FOLDER
     document = {
         "benchmark": name,
         "version": VERSION,
@@ -50,9 +59,10 @@ def write_result(name: str, result: dict[str, Any], arguments: Sequence[str] | N
         **environment(),
         "result": result,
     }
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps(result, ensure_ascii=False))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if is_printed:
+        print(json.dumps(result, ensure_ascii=False))
 
 
 def read_result(name: str, folder: Path | None = None) -> dict[str, Any]:

@@ -146,6 +146,30 @@ def test_an_ensemble_that_could_not_run_has_no_mean() -> None:
     assert not any("EnsembleRetriever" in line for line in readme_figures.fusion({"result": result}))
 
 
+def test_losses_of_the_fusion_are_counted_and_the_worst_is_named() -> None:
+    def own(worst: float) -> dict[str, Any]:
+        return {
+            "below the best single": ["a", "b", "c"],
+            "more than 0.01 below": ["b"],
+            "worst": {"collection": "b", "difference": worst},
+            "mean gain": 0.02,
+        }
+
+    summary = {
+        "collections": 7,
+        "hybrid fitted": own(-0.5),
+        "hybrid unfitted": own(-0.25),
+        "look-ups": {"questions": 1200, "success@1": {"hybrid fitted": 0.98, "bm25": 1.0, "dense": 0.5}},
+    }
+    losses, look_ups = readme_figures.fusion_safety({"result": {"summary": summary}})
+    assert "on 7 collections" in losses
+    assert "fitted to the corpus, it is below the best single retriever on 3, by more than 0.01 on 1" in losses
+    assert "at worst -0.500 (b), and +0.020 on average; not fitted" in losses
+    assert "at worst -0.250 (b)" in losses
+    assert look_ups.startswith("1,200 questions")
+    assert "first for 98.0 % (bm25 100.0 %, dense 50.0 %)" in look_ups
+
+
 def test_training_is_told_before_and_after_labels_first() -> None:
     assert readme_tables.finetune_dense({"result": a_training()}).rows == [
         [
