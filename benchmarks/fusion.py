@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +25,16 @@ from hybridret import fit
 from hybridret.config import Config
 from hybridret.data.dataset import read_dataset
 from hybridret.data.lifted import LIFTERS
+from hybridret.data.off_topic import ENGLISH
 from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
 from hybridret.dense import make_encoder
 from hybridret.display import progress_bars
 from hybridret.errors import MissingExtraError
 from hybridret.evaluation import measure_run
-from hybridret.fusion import PRIOR
-from hybridret.fusion.gate import choose, with_labels
+from hybridret.fit_questions import Question, lifted_questions
+from hybridret.fusion import PRIOR, Ranker
+from hybridret.fusion.evidence import LOWEST_WEIGHTS
+from hybridret.fusion.gate import choose_trust, trusting, with_labels
 from hybridret.fusion.training import Judged, fit_weights, ndcg
 from hybridret.generation import Generation
 from hybridret.hybrid import HybridIndex
@@ -43,7 +47,7 @@ NAMES = ("dense", "bm25")
 
 
 class Collection(NamedTuple):
-    """A collection's judged questions: per split, per kind of lifted ones, and those of other collections.
+    """A collection's judged questions: per split, per kind of lifted ones, on everyday matters, and other collections'.
 
     ``ensemble`` is LangChain's EnsembleRetriever over the same terms and vectors, nDCG@10 of the test questions by
     ir-measures, or why it could not be run.
@@ -51,6 +55,7 @@ class Collection(NamedTuple):
 
     splits: dict[str, list[Judged]]
     lifted: dict[str, list[Judged]]
+    off_topic: list[Judged]
     strangers: list[Judged]
     fit_seconds: float
     ensemble: float | str
@@ -77,6 +82,7 @@ def main() -> None:
         {
             "prior": [round(weight, 3) for weight in _prior(list(found.values()))],
             "prior in the package": list(PRIOR),
+            "calibration": [round(number, 3) for number in _calibration(list(found.values()))],
             "left out in turn": _left_out(found),
             "test": rows,
             "mean gain over the best single retriever": float(np.mean(gains)),
@@ -101,7 +107,7 @@ def _collection(name: str, others: Sequence[str], encoder: Encoder, progress: Pr
     generation, store = index._changes.generation, index._changes.store
     start = time.perf_counter()
     lifted = {
-        kind: list(fit.judge(generation, fit.lifted_questions(generation, store.by_key, kind), encoder, progress))
+        kind: list(fit.judge(generation, lifted_questions(generation, store.by_key, kind), encoder, progress))
         for kind in LIFTERS
     }
     seconds = time.perf_counter() - start
@@ -110,9 +116,10 @@ def _collection(name: str, others: Sequence[str], encoder: Encoder, progress: Pr
         for split in ("train", "dev", "test")
         if source == PYTHON_DOCS or Path(source, "qrels", f"{split}.tsv").is_file()
     }
-    strange = [fit.Question(text, {}) for other in others for text in _texts(other)]
-    strangers = list(fit.judge(generation, strange, encoder, progress))
-    return Collection(splits, lifted, strangers, seconds, _ensemble(name, index, progress))
+    strange = [Question(text, {}) for other in others for text in _texts(other)]
+    everyday = [Question(text, {}) for text in ENGLISH]
+    off_topic, strangers = (list(fit.judge(generation, each, encoder, progress)) for each in (everyday, strange))
+    return Collection(splits, lifted, off_topic, strangers, seconds, _ensemble(name, index, progress))
 
 
 def _ensemble(name: str, index: HybridIndex, progress: Progress) -> float | str:
@@ -141,7 +148,7 @@ def _judged(source: str, split: str, generation: Generation, encoder: Encoder, p
         drawn = np.random.default_rng(SEED).choice(len(queries), MOST_QUESTIONS, replace=False)
         queries = [queries[at] for at in np.sort(drawn)]
     questions = [
-        fit.Question(
+        Question(
             dataset.queries[query], {rows[doc]: grade for doc, grade in dataset.qrels[query].items() if doc in rows}
         )
         for query in queries
@@ -151,12 +158,11 @@ def _judged(source: str, split: str, generation: Generation, encoder: Encoder, p
 
 def _row(each: Collection) -> dict[str, Any]:
     """One collection's test questions."""
-    test, groups = each.splits["test"], list(each.lifted.values())
-    weights = fit_weights(groups, PRIOR, fit.STRENGTH)
-    choice = choose(groups, weights, SEED)
+    test, trust = each.splits["test"], choose_trust(each.lifted, PRIOR)
+    weights = trusting(PRIOR, trust.factor)
     alone = {name: np.array([ndcg(one.singles[at], one) for one in test]) for at, name in enumerate(NAMES)}
     best = max(alone, key=lambda name: alone[name].mean())
-    hybrid = alone[choice.name] if choice.name in alone else _values(test, weights)
+    hybrid = _values(test, weights)
     row = {
         **{name: float(values.mean()) for name, values in alone.items()},
         "LangChain ensemble": each.ensemble,
@@ -165,33 +171,36 @@ def _row(each: Collection) -> dict[str, Any]:
         "hybrid": float(hybrid.mean()),
         "gain": float(hybrid.mean() - alone[best].mean()),
         "p": t_test(hybrid, alone[best]),
-        "shipped": choice.name,
+        "trust": trust.factor,
         "fit seconds": round(each.fit_seconds, 1),
-        "abstention": _abstention(test, each.strangers, weights),
+        "abstention": _abstention(test, each, Ranker(weights)),
     }
     if each.deciding:
         row["with labels"] = _with_labels(each.deciding, test, weights, hybrid, alone[best])
     return row
 
 
-def _abstention(test: Sequence[Judged], strangers: Sequence[Judged], weights: Sequence[float]) -> dict[str, float]:
-    """How well the best candidate's sum tells questions with an answer from others: the area under the ROC curve."""
+def _abstention(test: Sequence[Judged], collection: Collection, ranker: Ranker) -> dict[str, float]:
+    """How well the best candidate's score tells questions with an answer from others.
+
+    The area under the ROC curve against other collections' questions; and by the threshold that a tenth of the
+    questions on everyday matters passes, how many of the right answers lie below it, and how many of other collections'
+    questions pass it.
+    """
     from scipy.stats import mannwhitneyu
 
-    def best(tables: Sequence[ScoreArray]) -> ScoreArray:
-        return np.array([(table @ np.array(weights)).max() for table in tables])
+    def best(questions: Sequence[Judged]) -> ScoreArray:
+        return np.array([fit.shown_scores(ranker, question).max(initial=0.0) for question in questions])
 
-    answerable = [one for one in test if one.gains.any() and not one.gains.all()]
-    pairs = {
-        "other collections": (best([one.evidence for one in test]), best([one.evidence for one in strangers])),
-        "answers removed": (
-            best([one.evidence for one in answerable]),
-            best([one.evidence[one.gains == 0] for one in answerable]),
-        ),
-    }
+    answered = [question for question in test if question.gains.any()]
+    right = np.array([fit.shown_scores(ranker, question)[question.gains > 0].max() for question in answered])
+    strange = best(collection.strangers)
+    fitted = replace(ranker, off_topic=tuple(sorted(best(collection.off_topic).tolist())))
     return {
-        name: float(mannwhitneyu(own, others).statistic / (len(own) * len(others)))
-        for name, (own, others) in pairs.items()
+        "area under the curve": float(mannwhitneyu(best(test), strange).statistic / (len(test) * len(strange))),
+        "threshold": fitted.threshold(),
+        "right answers missed": float((right < fitted.threshold()).mean()),
+        "others let through": float((strange >= fitted.threshold()).mean()),
     }
 
 
@@ -221,7 +230,29 @@ def _with_labels(
 def _prior(collections: Sequence[Collection]) -> tuple[float, ...]:
     """Weights from nothing: every collection's deciding questions count alike."""
     groups = [each.deciding for each in collections if each.deciding]
-    return fit_weights(groups, (0.0,) * len(PRIOR), PRIOR_STRENGTH)
+    return fit_weights(groups, (0.0,) * len(PRIOR), PRIOR_STRENGTH, LOWEST_WEIGHTS)
+
+
+def _calibration(collections: Sequence[Collection]) -> tuple[float, ...]:
+    """Slope, support and offset by which the best candidates' scores tell deciding questions from off-topic ones.
+
+    By logistic regression on the sum by the package's prior and the topicality; both kinds of questions count alike, as
+    do all collections but those that the encoder cannot read.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    rows, is_real, shares = list[list[float]](), list[int](), list[float]()
+    for each in collections:
+        if not each.deciding or choose_trust(each.lifted, PRIOR).factor < 1:
+            continue
+        for questions, real in ((each.deciding, 1), (each.off_topic + each.strangers, 0)):
+            for question in questions:
+                topicality = Ranker(support=1.0, offset=0.0).shift(question.evidence)
+                rows.append([float((question.evidence @ np.array(PRIOR)).max(initial=0.0)), topicality])
+                is_real.append(real)
+                shares.append(0.5 / len(questions))
+    model = LogisticRegression(C=1e6, max_iter=5000).fit(np.array(rows), is_real, sample_weight=shares)
+    return (*model.coef_[0].tolist(), float(model.intercept_[0]))
 
 
 def _left_out(found: dict[str, Collection]) -> dict[str, dict[str, Any]]:
@@ -229,14 +260,13 @@ def _left_out(found: dict[str, Collection]) -> dict[str, dict[str, Any]]:
     rows = {}
     for name, each in found.items():
         prior = _prior([other for called, other in found.items() if called != name])
-        groups = list(each.lifted.values())
-        weights = fit_weights(groups, prior, fit.STRENGTH)
+        trust = choose_trust(each.lifted, prior)
         asked = each.deciding or each.splits["test"]
         best = max(np.mean([ndcg(one.singles[at], one) for one in asked]) for at in range(len(NAMES)))
         rows[name] = {
             "prior alone": float(_values(asked, prior).mean() - best),
-            "fitted": float(_values(asked, weights).mean() - best),
-            "shipped": choose(groups, weights, SEED).name,
+            "fitted": float(_values(asked, trusting(prior, trust.factor)).mean() - best),
+            "trust": trust.factor,
         }
     return rows
 

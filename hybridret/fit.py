@@ -27,7 +27,7 @@ REFIT_GROWTH = 4
 _CALIBRATED = 10
 _BATCH = 64
 _DEEP = 10
-_COPIED = 0.9
+_COPIED, _MOST_COPIES = 0.9, 10
 _LEAST_SLOPE = 0.05
 _log = logging.getLogger(__name__)
 
@@ -158,11 +158,11 @@ def _calibrated(ranker: Ranker, questions: Sequence[Judged], seed: int) -> Ranke
             support=slope * ranker.support,
             offset=slope * ranker.offset + offset,
         )
-    right = [_shown_scores(ranker, question)[question.gains > 0].max(initial=0.0) for question in second]
+    right = [shown_scores(ranker, question)[question.gains > 0].max(initial=0.0) for question in second]
     return replace(ranker, scores=tuple(sorted(map(float, right))))
 
 
-def _shown_scores(ranker: Ranker, question: Judged) -> ScoreArray:
+def shown_scores(ranker: Ranker, question: Judged) -> ScoreArray:
     """What a question's candidates are shown as. *Shape:* (n_candidates,), float64."""
     return ranker.probabilities(ranker.sums(question.evidence, question.facts), ranker.shift(question.evidence))
 
@@ -177,7 +177,7 @@ def _off_topic_scores(
     is_chinese = 2 * sum(is_cjk(document.text) for document in sample.values()) > len(sample)
     questions = [Question(text, {}) for text in (CHINESE if is_chinese else ENGLISH)]
     judged = judge(generation, questions, encoder)
-    return tuple(sorted(float(_shown_scores(ranker, question).max(initial=0.0)) for question in judged))
+    return tuple(sorted(float(shown_scores(ranker, question).max(initial=0.0)) for question in judged))
 
 
 def judge(
@@ -190,7 +190,8 @@ def judge(
     """Asks the retrievers that the ranker looks at questions, and judges their candidates.
 
     A lifted question's own document is scored without what was lifted: its text, taken out, has to be encoded again.
-    Other documents that hold what was lifted, as copies, versions and overlapping chunks do, are left out.
+    Other documents that hold what was lifted, as copies, versions and overlapping chunks do, are left out. A question
+    that more than ten of them hold, as pages made from a template do, is passed over.
 
     Args:
         generation: The index's state.
@@ -214,7 +215,9 @@ def judge(
             if question.rest is not None:
                 (row,) = question.grades
                 replaced = (row, _scores_without(generation, question, queries.vectors[at], next(vectors)))
-            yield _judged(generation, question, one, own, replaced)
+            judged = _judged(generation, question, one, own, replaced)
+            if judged is not None:
+                yield judged
         if progress is not None:
             progress(label, min(start + _BATCH, len(questions)), len(questions))
 
@@ -239,12 +242,16 @@ def _judged(
     query: Queries,
     runs: dict[str, Run],
     replaced: tuple[int, dict[str, float]] | None,
-) -> Judged:
+) -> Judged | None:
+    """One question's candidates; none where so many documents hold what was lifted that it asks for none of them."""
     names = generation.evident
     depths = generation.depths(names)
     if replaced is not None:
         row, scores = replaced
+        before = len(runs["bm25"].rows)
         runs = {name: _without_copies(generation, question.text, run, row) for name, run in runs.items()}
+        if before - len(runs["bm25"].rows) > _MOST_COPIES:
+            return None
         runs = {name: _with_score(run, row, scores[name], generation.ties) for name, run in runs.items()}
     runs = {name: Run(run.rows[: depths[name]], run.scores[: depths[name]]) for name, run in runs.items()}
     candidates = generation.candidates(query, {name: [run] for name, run in runs.items()}, names)[0]

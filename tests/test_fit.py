@@ -221,6 +221,16 @@ def test_copies_change_no_decision_and_are_not_taken_for_wrong_answers(encoder: 
         assert {question.text for question in lifted_questions(thrice.generation, thrice.store.by_key, kind)} == texts
 
 
+def test_what_stands_on_every_page_asks_for_none(encoder: EmbeddingsEncoder) -> None:
+    footer = "Kin sur far bur dal min tos per."
+    pages = [document._replace(text=f"{document.text} {footer}") for document in stories(40)]
+    changes = HybridIndex.build(pages, encoder, Config(docid_levels=2, docid_codes=8, depth=20))._changes
+    rest = pages[7].text.replace(footer, "")
+    assert list(fit.judge(changes.generation, [Question(footer, {7: 1}, rest)], encoder)) == []
+    question, rest = rest.split(". ", 1)
+    assert len(list(fit.judge(changes.generation, [Question(question, {7: 1}, rest)], encoder))) == 1
+
+
 def test_looked_up_terms_are_rare_and_all_that_hold_them_are_right(fitted: HybridIndex) -> None:
     generation, store = fitted._changes.generation, fitted._changes.store
     for question in lookup_questions(generation, store.by_key):

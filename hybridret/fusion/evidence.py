@@ -104,7 +104,7 @@ def evidence(
     first = _peers_of("bm25", peers, len(bm25))
     best = bm25[first].max()
     logits = _PEAK * bm25 / best if best > 0 else np.zeros(len(bm25))
-    peaks = np.exp(logits - logits[first].max())
+    peaks = np.exp(np.minimum(logits - logits[first].max(), 0.0))
     table[:, 0] = standard
     table[:, 1] = coverage
     table[:, 2] = share_of_ceiling(bm25, ceiling)

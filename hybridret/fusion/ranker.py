@@ -19,7 +19,8 @@ PRIOR = (1.98, 7.72, 2.5, 2.08, -1.4, 0.0)
 """Weights fitted to the train and dev questions of six collections, by ``_prior`` of ``benchmarks/fusion.py``.
 
 Docids, which were untrained there, weigh 0 until labelled questions say otherwise."""
-PRIOR_SLOPE, PRIOR_SUPPORT, PRIOR_OFFSET = 0.3, 1.0, -5.0
+PRIOR_SLOPE, PRIOR_SUPPORT, PRIOR_OFFSET = 0.7, 1.84, -6.75
+"""They tell the best documents of these questions from those of off-topic ones, by ``_calibration`` there."""
 _SUPPORTING = 10
 _BEFORE_DOCID = 5
 """How many weights rankers had before docids were evidence."""
@@ -33,7 +34,8 @@ class Ranker:
 
     The score is ``sigmoid(slope * sum + support * topicality + offset)``. The topicality of a query, the mean of its
     ten highest cosines in deviations from the corpus's mean, is the same for all of its candidates: it tells whether
-    the corpus is about what is asked, and changes no order.
+    the corpus is about what is asked, and changes no order. A score of .5 is what the best document of an off-topic
+    question has as easily as that of a real one; it is not the probability that the document answers.
 
     Attributes:
         weights: Of the columns of ``EVIDENCE``.
