@@ -340,7 +340,7 @@ class Generation:
     ) -> ScoreArray:
         """What speaks for each candidate of a query, its coverage being known or not.
 
-        Trained docids that do not take part speak for all candidates alike: for none would be for all as much as can be.
+        Trained docids that do not take part say as much of each candidate: a column of zeros would say the most.
 
         *Shapes:* (n_candidates,) to (n_candidates, n_evidence).
         """

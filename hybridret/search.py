@@ -282,7 +282,7 @@ def _hits(
     elif failed:
         run, is_on_scale = _partial(generation, text, candidates, runs, search, failed, wanted)
     else:
-        run = generation.fuse(text, candidates, names, weights_of(generation, search.weights, names), wanted)[0]
+        run = fused(generation, text, candidates, names, weights_of(generation, search.weights, names), wanted)[0]
     places = np.searchsorted(candidates.rows, run.rows)
     picked = (
         diversify(run.scores, generation.dense.vectors[run.rows], k, diversity)

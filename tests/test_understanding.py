@@ -127,7 +127,7 @@ def test_a_language_model_that_hangs_is_not_waited_for(released: Event) -> None:
 
     understood = Understanding(split=True, llm=hang)(TWO, budget=Budget(0.05))
     assert understood == (PARTS, [[], []], "the language model: TimeoutError: its time was over")
-    assert Understanding(split=True, llm=hang)(TWO, seconds=0.0) == understood
+    assert Understanding(split=True, llm=hang)(TWO, budget=Budget(1e-9)) == understood
 
 
 def test_other_wordings_need_a_language_model() -> None:
