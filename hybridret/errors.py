@@ -26,12 +26,16 @@ class ModelError(HybridretError):
     """An embedding model cannot be found, loaded or trusted."""
 
 
+class InferenceError(ModelError):
+    """A model that is there fails on an input: out of memory, its service down, values that are no finite numbers."""
+
+
 class BundleError(HybridretError):
     """A saved bundle is missing, damaged, locked or of a newer schema."""
 
 
 class RetrievalError(HybridretError):
-    """No retriever could answer; the message says why not."""
+    """No retriever could answer, or not all could where a partial answer is refused; the message says why not."""
 
 
 class MissingExtraError(HybridretError, ImportError):

@@ -9,12 +9,11 @@ import numpy as np
 
 from hybridret.allowed import Allowed
 from hybridret.candidates import Candidates
-from hybridret.fusion import EVIDENCE, RULES, convex
+from hybridret.fusion import EVIDENCE, contributions
 from hybridret.fusion.evidence import SOURCES
-from hybridret.fusion.rules import comb_mnz
 from hybridret.generation import Generation
 from hybridret.meaning import code_meanings, token_contributions
-from hybridret.search import pooled_names
+from hybridret.search import fused, pooled_names, weights_of
 from hybridret.types import Document, FloatArray, Queries, ScoreArray
 
 
@@ -24,7 +23,7 @@ def explain(
     row: int,
     allowed: Allowed | None,
     names: Sequence[str],
-    weights: ScoreArray | None,
+    weights: Mapping[str, float] | None,
     without: FloatArray,
     documents: Callable[[Sequence[int]], Mapping[int, Document]],
 ) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def explain(
         row: The document's row.
         allowed: Rows that may be found; None: all.
         names: The retrievers that take part.
-        weights: *Shape:* (n_retrievers,), float64, summing to 1, in the order of the names; None: the learned ranker.
+        weights: The caller's; None: the index's fusion. They and the index decide as in a search what fuses.
         without: *Shape:* (n_tokens, dimension), float32, of the query without each of its tokens in turn.
         documents: Gives documents by key.
 
@@ -44,15 +43,15 @@ def explain(
         What JSON can hold: the query, the document's id, its score and rank among the candidates, and per retriever
         its score, rank, and what it contributes. Under a rule the contributions sum to the score. Under the ranker they
         sum to ``log_odds``, the logit of the score, with ``agreement``, what both say together, and ``offset``. The
-        score is the retriever's own where only one takes part. Dense tells what each token of the query adds, bm25 what
-        each term does, docid what each code stands for.
+        score, and the contribution, is the retriever's own where only one takes part. Dense tells what each token of
+        the query adds, bm25 what each term does, docid what each code stands for.
     """
-    text = queries.texts[0]
+    text, fusion = queries.texts[0], weights_of(generation, weights, names)
     runs = generation.runs(queries, generation.depths(names), allowed)
-    candidates = generation.candidates(queries, runs, pooled_names(generation, names, weights), extra=[row])[0]
+    candidates = generation.candidates(queries, runs, pooled_names(generation, names, fusion), extra=[row])[0]
     place = int(np.searchsorted(candidates.rows, row))
-    fused, _ = generation.fuse(text, candidates, names, weights, len(candidates.rows))
-    rank = int(np.flatnonzero(fused.rows == row)[0])
+    ranked, _ = fused(generation, text, candidates, names, fusion, len(candidates.rows))
+    rank = int(np.flatnonzero(ranked.rows == row)[0])
     retrievers: dict[str, dict[str, Any]] = {
         name: {
             "score": float(candidates.scores[position, place]),
@@ -63,15 +62,15 @@ def explain(
     facts = {
         "query": text,
         "doc_id": generation.ids[row],
-        "score": float(fused.scores[rank] if len(names) > 1 else candidates.scores[0, place]),
+        "score": float(ranked.scores[rank]),
         "rank": rank + 1,
         "candidates": len(candidates.rows),
         "retrievers": retrievers,
     }
-    if weights is None:
+    if fusion is None:
         facts |= _by_ranker(generation, text, candidates, names, place, retrievers)
     else:
-        _by_rule(generation, text, candidates, names, place, weights, retrievers)
+        _by_rule(generation, text, candidates, names, place, fusion, retrievers)
     if "dense" in retrievers:
         retrievers["dense"]["tokens"] = token_contributions(generation, text, queries.vectors[0], without, row)
     if "bm25" in retrievers:
@@ -93,12 +92,12 @@ def _by_rule(
     weights: ScoreArray,
     retrievers: dict[str, dict[str, Any]],
 ) -> None:
-    rule = RULES.get(generation.config.fusion, convex)
-    scores, each = generation.comparable(text, candidates, names), np.diag(weights)
-    alone = np.array([rule(scores, candidates.ranks, own)[place] for own in each])
-    if rule is comb_mnz and alone.any():
-        alone *= rule(scores, candidates.ranks, weights)[place] / alone.sum()
-    for name, weight, contribution in zip(names, weights.tolist(), alone.tolist(), strict=True):
+    parts = candidates.scores
+    if len(names) > 1:
+        parts = contributions(
+            generation.rule, generation.comparable(text, candidates, names), candidates.ranks, weights
+        )
+    for name, weight, contribution in zip(names, weights.tolist(), parts[:, place].tolist(), strict=True):
         retrievers[name] |= {"weight": weight, "contribution": contribution}
 
 
@@ -117,8 +116,5 @@ def _by_ranker(
     for name in names:
         told = {column: float(evidence[EVIDENCE.index(column)]) for column in SOURCES.get(name, ())}
         retrievers[name] |= {"contribution": parts.get(name, 0.0), "evidence": told}
-    return {
-        "log_odds": sum(parts.values()) + ranker.offset,
-        "agreement": parts["both"],
-        "offset": ranker.offset,
-    }
+    shift = ranker.shift(table)
+    return {"log_odds": sum(parts.values()) + shift, "agreement": parts["both"], "offset": shift}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybridret.changes import Changes
-from hybridret.errors import InputError, ModelError
+from hybridret.errors import InferenceError, InputError
 from hybridret.types import Encoder
 
 _DRIFT = 0.01
@@ -25,7 +25,7 @@ def checked_encoder(changes: Changes, encoder: Encoder) -> Encoder:
 
     Raises:
         InputError: It is another one.
-        ModelError: It cannot encode.
+        InferenceError: It cannot encode.
     """
     store, generation = changes.store, changes.generation
     stored = store.by_key(generation.keys[generation.alive][:_LOOKED_FOR].tolist())
@@ -36,7 +36,7 @@ def checked_encoder(changes: Changes, encoder: Encoder) -> Encoder:
     try:
         (found,) = encoder.encode_documents([document.text])
     except Exception as error:
-        raise ModelError(f"{encoder.name} cannot encode: {error}") from error
+        raise InferenceError(f"{encoder.name} cannot encode: {error}") from error
     if found.shape != expected.shape:
         problem = f"it gives {len(found)} dimensions and the index has {len(expected)}"
     elif 0.5 * float(((found - expected) ** 2).sum()) > _DRIFT:

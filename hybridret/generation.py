@@ -18,6 +18,7 @@ from hybridret.errors import InputError
 from hybridret.facts import query_facts
 from hybridret.fusion import (
     CALIBRATED,
+    EVIDENCE,
     NO_FACTS,
     RULES,
     USUAL,
@@ -314,8 +315,14 @@ class Generation:
         return self.ranker or Ranker()
 
     def learns(self, names: Sequence[str]) -> bool:
-        """Whether the ranker, rather than a rule, fuses what these retrievers say."""
-        return self.config.fusion == LEARNED and {"dense", "bm25"} <= set(names)
+        """Whether the ranker, rather than a rule, fuses what these retrievers say: it needs dense, bm25 and its docids.
+
+        Without docids, one that weighs nothing else would give all candidates one score.
+        """
+        ranker = self.applied_ranker
+        weighs_others = ranker.trees is not None or any(ranker.weights[: EVIDENCE.index("docid")])
+        needed = {"dense", "bm25"} if weighs_others else {"dense", "bm25", "docid"}
+        return self.config.fusion == LEARNED and needed <= set(names)
 
     @property
     def rule(self) -> str:
@@ -333,16 +340,21 @@ class Generation:
     ) -> ScoreArray:
         """What speaks for each candidate of a query, its coverage being known or not.
 
+        Trained docids that do not take part say as much of each candidate: a column of zeros would say the most.
+
         *Shapes:* (n_candidates,) to (n_candidates, n_evidence).
         """
         ranks, depths = candidates.ranks, self.depths(names)
+        docid = None
+        if "docid" in self.evident:
+            docid = candidates.scores[names.index("docid")] if "docid" in names else np.zeros(len(candidates.rows))
         return evidence(
             candidates.scores[names.index("dense")],
             candidates.scores[names.index("bm25")],
             self.bm25.coverage(text, candidates.rows) if coverage is None else coverage,
             self.bm25.ceiling(text),
             self.applied_ranker.spread or self.spread,
-            candidates.scores[names.index("docid")] if "docid" in names and "docid" in self.evident else None,
+            docid,
             {name: (ranks[at] > 0) & (ranks[at] <= depths[name]) for at, name in enumerate(names)},
         )
 

@@ -14,29 +14,29 @@ import numpy as np
 from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.data.clean import clean_documents, clean_text
-from hybridret.encoding import Encoding, cleaned_wordings, encoded_queries
+from hybridret.encoding import Encoding, cleaned_wordings
 from hybridret.errors import InputError, ModelError
 from hybridret.explain import explain
 from hybridret.filtering import FilterCache, StaleError
 from hybridret.fingerprint import checked_encoder
 from hybridret.fit import fit_ranker, is_fit_due
 from hybridret.fit_questions import labelled_questions
-from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
-from hybridret.guard import Budget
+from hybridret.guard import Budget, obtain
 from hybridret.info import describe
 from hybridret.meaning import without_each
-from hybridret.search import Search, check_search, search_rows
+from hybridret.search import Search, check_search, search_rows, weights_of
 from hybridret.store import Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import check_target
-from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
+from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries
 from hybridret.understanding import united
 
 _log = logging.getLogger(__name__)
 _BATCH = 128
 _FREE_TRIES = 3
+_STORE = "the documents' database"
 _T = TypeVar("_T")
 
 
@@ -223,6 +223,8 @@ class HybridIndex:
         diversity: float = 0.0,
         time_budget: float | None = None,
         variants: Sequence[Sequence[str]] | None = None,
+        min_score: float | None = None,
+        allow_partial_results: bool = True,
     ) -> list[list[Hit]]:
         """Answers queries, encoding them in one pass.
 
@@ -235,22 +237,26 @@ class HybridIndex:
             weights: Weights of the fusion, instead of the index's.
             diversity: From 0, by score alone, to 1, by unlikeness to the hits before alone (maximal marginal
                 relevance, Carbonell and Goldstein, SIGIR 1998).
-            time_budget: Seconds after which retrievers that have not answered are left out; None: they are waited for.
+            time_budget: Seconds after which retrievers that have not answered are left out; None or infinity: they are
+                waited for.
             variants: Other wordings of each query: vectors are averaged, and words of theirs join the query's for bm25.
+            min_score: Hits with a lower score are left out: a probability under ``learned`` and ``calibrated``, also
+                where a retriever failed; under another rule nothing is found then. Of a single retriever that was asked
+                for it is compared with that one's own scores.
+            allow_partial_results: Whether the other retrievers answer where one fails.
 
         Returns:
             Hits per query, best first; equal scores by document id. A retriever that failed is left out with a warning,
-            and ``Hit.failed`` says why; where one alone is left, scores are its own.
+            and ``Hit.failed`` says why; what is left is fused as if it had been asked for, one retriever by its own
+            probability of relevance.
 
         Raises:
             InputError: An argument is out of its range.
-            RetrievalError: No retriever could answer.
-            BundleError: The bundle has been deleted or is damaged.
+            RetrievalError: No retriever could answer, or one failed and partial results are not allowed.
+            BundleError: The bundle has been deleted or is damaged, or its documents cannot be read in time.
         """
-        return [
-            [hit for _, hit in hits]
-            for hits in self._answer(queries, k, filter, retrievers, weights, diversity, time_budget, variants)[0]
-        ]
+        search = Search(k, None, retrievers, weights, diversity, min_score, allow_partial_results, Budget(time_budget))
+        return [[hit for _, hit in hits] for hits in self._answer(queries, filter, variants, search)[0]]
 
     def retrieve(
         self,
@@ -262,11 +268,12 @@ class HybridIndex:
         diversity: float = 0.0,
         time_budget: float | None = None,
         variants: Sequence[Sequence[str]] | None = None,
+        min_score: float | None = None,
+        allow_partial_results: bool = True,
     ) -> list[list[tuple[Hit, Document]]]:
         """Answers queries as ``search`` does, each hit with its document, all of one generation."""
-        answers, documents = self._answer(
-            queries, k, filter, retrievers, weights, diversity, time_budget, variants, with_documents=True
-        )
+        search = Search(k, None, retrievers, weights, diversity, min_score, allow_partial_results, Budget(time_budget))
+        answers, documents = self._answer(queries, filter, variants, search, with_documents=True)
         return [[(hit, documents[key]) for key, hit in hits] for hits in answers]
 
     def explain(
@@ -297,14 +304,14 @@ class HybridIndex:
         """
         text = clean_text(query, "the query")
         check_search([text], 1, retrievers, 0.0)
-        weighing = self._weighing(weights, retrievers)
+        weights_of(self._changes.generation, weights, retrievers)
         if not text.strip():
             raise InputError("the query is blank")
 
         encode = self._encoding.of([text], retrievers)
         encode_shortened = self._encoding.of(without_each(text) if "dense" in retrievers else [], ["dense"])
 
-        def explained() -> dict[str, Any]:
+        def explained(is_held: bool) -> dict[str, Any]:
             encoded, shortened = encode(), encode_shortened()
             if encode() is not encoded:
                 raise StaleError("the bundle was replaced meanwhile; ask again")
@@ -318,7 +325,7 @@ class HybridIndex:
                 among = " that the filter matches" if filter else ""
                 raise InputError(f"no document {doc_id!r} in the index{among}")
             row = int(rows[0])
-            return explain(generation, encoded, row, allowed, retrievers, weighing, shortened.vectors, store.by_key)
+            return explain(generation, encoded, row, allowed, retrievers, weights, shortened.vectors, store.by_key)
 
         return self._settled(explained)
 
@@ -398,21 +405,22 @@ class HybridIndex:
     def _answer(
         self,
         queries: Sequence[str],
-        k: int,
         filter: Filter | None,
-        retrievers: Sequence[str],
-        weights: Mapping[str, float] | None,
-        diversity: float,
-        time_budget: float | None,
         variants: Sequence[Sequence[str]] | None,
+        search: Search,
         with_documents: bool = False,
     ) -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
         """Keys and hits per query, and where they are asked for the documents of the keys, all of one generation."""
-        check_search(queries, k, retrievers, diversity, time_budget)
-        budget = Budget(time_budget)
+        check_search(queries, search.k, search.names, search.diversity, search.min_score)
         asked = [clean_text(query, "a query") for query in queries]
-        self.refresh()
-        self._weighing(weights, retrievers)
+        is_held = False
+
+        def read(part: Callable[[], _T]) -> _T:
+            """What the store gives; who keeps changes out waits for it, for no other thread could read."""
+            return obtain(_STORE, part, None if is_held else search.budget.left(1.0), self._changes)
+
+        read(self.refresh)
+        weights_of(self._changes.generation, search.weights, search.names)
         present = [position for position, text in enumerate(asked) if text.strip()]
         if filter:
             compile_filter(filter)
@@ -422,51 +430,40 @@ class HybridIndex:
         wordings = None if variants is None else cleaned_wordings(asked, variants, present)
         if wordings is not None:
             texts = [united(each, self._changes.generation.bm25.tokenizer) for each in wordings]
-        encode = self._encoding.of(texts, retrievers, wordings)
+        encode = self._encoding.within(search.budget, texts, search.names, wordings, lambda: read(self.refresh))
 
-        def answered() -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
-            encoded, failed = encoded_queries(encode, texts, retrievers, budget)
+        def answered(holds_changes: bool) -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
+            nonlocal is_held
+            is_held = holds_changes
+            encoded, failed = encode()
             generation, store = self._changes.generation, self._changes.store
-            search = Search(
-                k,
-                self._filters.allowed(filter, generation, store),
-                retrievers,
-                lambda names: self._weighing(weights, names),
-                diversity,
-                budget,
-                failed,
-            )
+            allowed = read(lambda: self._filters.allowed(filter, generation, store))
+            own = dataclasses.replace(search, allowed=allowed, failed=failed, owner=self._changes)
             results: list[list[tuple[int, Hit]]] = [[] for _ in asked]
             for start in range(0, len(present), _BATCH):
                 part = Queries(encoded.texts[start : start + _BATCH], encoded.vectors[start : start + _BATCH])
-                found = search_rows(generation, part, search)
+                found = search_rows(generation, part, own)
                 for position, hits in zip(present[start : start + _BATCH], found, strict=True):
                     results[position] = [(int(generation.keys[row]), hit) for row, hit in hits]
             if not with_documents:
                 return results, {}
             keys = {key for hits in results for key, _ in hits}
-            documents = store.by_key(sorted(keys))
+            documents = read(lambda: store.by_key(sorted(keys)))
             if len(documents) < len(keys):
                 raise StaleError("documents are missing that the index knows")
             return results, documents
 
         return self._settled(answered)
 
-    def _weighing(self, weights: Mapping[str, float] | None, retrievers: Sequence[str]) -> ScoreArray | None:
-        """The weights of a rule; None where the ranker fuses."""
-        if weights is None and self._changes.generation.learns(retrievers):
-            return None
-        return check_weights(self.config.weights if weights is None else weights, retrievers)
-
-    def _settled(self, attempt: Callable[[], _T]) -> _T:
-        """What an attempt gives that meets no change; the last one keeps changes out."""
+    def _settled(self, attempt: Callable[[bool], _T]) -> _T:
+        """What an attempt gives that meets no change; the last one, which is told so, keeps changes out."""
         for _ in range(_FREE_TRIES):
             try:
-                return attempt()
+                return attempt(False)
             except StaleError:
                 continue
         with self._changes.held():
-            return attempt()
+            return attempt(True)
 
 
 def _listed(doc_ids: Iterable[str]) -> list[str]:

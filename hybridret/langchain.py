@@ -31,10 +31,9 @@ from hybridret.types import RETRIEVERS, Document, Hit, Progress
 from hybridret.understanding import Understanding, Understood, covered, turns
 
 _ENCODER_SETTINGS = ("task", "query_prompt", "document_prompt")
-_PER_CALL = ("k", "filter", "weights", "min_score", "diversity", "time_budget")
+_PER_CALL = ("k", "filter", "weights", "min_score", "diversity", "time_budget", "allow_partial_results")
 _UNDERSTANDING, _FIRST_STAGE = 0.5, 0.7
 """Which share of a time budget may be over when queries are understood, and of what is left, when a reranker begins."""
-_LEAST_SECONDS = 1e-6
 
 
 class HybridRetriever(DocumentIndex):
@@ -59,6 +58,8 @@ class HybridRetriever(DocumentIndex):
     """Weights of dense, bm25 and docid in a sum of their scores, instead of the index's fusion."""
     min_score: float | None = None
     """Documents whose score, a probability of relevance, is below it are left out; see ``threshold``."""
+    allow_partial_results: bool = True
+    """Whether the other retrievers answer where one fails or is late; if not, that is a ``RetrievalError``."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0)
     """Maximal marginal relevance: from 0, by score alone, to 1, by unlikeness to the documents before alone."""
 
@@ -373,9 +374,9 @@ class HybridRetriever(DocumentIndex):
         if not (self.split_queries or self.n_variants or said):
             return self._first_and_second(queries, **asked)
         understand, budget = Understanding(self.split_queries, self.n_variants, self.llm), Budget(asked["time_budget"])
-        understood = [understand(query, said, budget.left(_UNDERSTANDING)) for query in queries]
-        left = budget.left(1.0)
-        asked["time_budget"] = None if left is None else max(left, _LEAST_SECONDS)
+        thinking = budget.until(_UNDERSTANDING)
+        understood = [understand(query, said, thinking) for query in queries]
+        asked["time_budget"] = budget.until(1.0).seconds
         variants = [each for one in understood for each in one.variants]
         found = self._first_and_second(
             [text for one in understood for text in one.queries], **asked, variants=variants if any(variants) else None
@@ -383,15 +384,13 @@ class HybridRetriever(DocumentIndex):
         answers = iter(found)
         return [_merged(one, [next(answers) for _ in one.queries], asked["k"]) for one in understood]
 
-    def _first_and_second(
-        self, queries: Sequence[str], *, k: int, min_score: float | None, **asked: Any
-    ) -> list[list[LangChainDocument]]:
+    def _first_and_second(self, queries: Sequence[str], *, k: int, **asked: Any) -> list[list[LangChainDocument]]:
         """Answers queries as they are, by the retrievers and the reranker."""
         wide, budget = k, Budget(asked["time_budget"])
         if self.reranker is not None:
-            wide, asked["time_budget"] = max(k, self.rerank_top), budget.left(_FIRST_STAGE)
+            wide, asked["time_budget"] = max(k, self.rerank_top), budget.until(_FIRST_STAGE).seconds
         answers = [
-            [_answered(document, hit) for hit, document in found if min_score is None or hit.score >= min_score]
+            [_answered(document, hit) for hit, document in found]
             for found in self.index.retrieve(queries, wide, **asked)
         ]
         if self.reranker is None:

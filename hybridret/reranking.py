@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from langchain_core.documents import Document
 
-from hybridret.errors import HybridretError, InputError
-from hybridret.guard import Asked, ask
+from hybridret.errors import InputError
+from hybridret.guard import ask
 
 _NAME, _PART = "reranker", "the reranker"
 
@@ -52,15 +52,14 @@ def reranked(
     def ordered() -> list[Document]:
         if hasattr(reranker, "compress_documents"):
             kept = list(reranker.compress_documents(documents, query))
+            if strangers := {document.id for document in kept} - {None, *(document.id for document in documents)}:
+                raise ValueError(f"it gave document {min(map(str, strangers))!r}, which it was not given")
             return [_told(document, {"rank": rank, "score": None}) for rank, document in enumerate(kept[:k], 1)]
         scores = _scores(reranker, query, [document.page_content for document in documents])
         order = np.argsort(-scores, kind="stable")[:k].tolist()
         return [_told(documents[at], {"rank": rank, "score": float(scores[at])}) for rank, at in enumerate(order, 1)]
 
-    try:
-        asked = ask({_PART: ordered}, seconds)
-    except HybridretError as error:
-        asked = Asked({}, {_PART: f"{type(error).__name__}: {error}"})
+    asked = ask({_PART: ordered}, seconds, reranker, raised=())
     if _PART in asked.results:
         return asked.results[_PART]
     facts = {"rank": None, "score": None, "failed": asked.failures[_PART]}

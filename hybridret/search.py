@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 
 from hybridret.allowed import Allowed
 from hybridret.candidates import Candidates, assembled
 from hybridret.errors import InputError, RetrievalError
+from hybridret.fusion import CALIBRATED, RULES, check_weights
 from hybridret.generation import Generation
-from hybridret.guard import GUIDING, SCORING, SEARCHING, Asked, Budget, ask
-from hybridret.ranking import diversify
+from hybridret.guard import GUIDING, SCORING, SEARCHING, Asked, Budget, ask, is_overdue
+from hybridret.ranking import diversify, top_k
 from hybridret.types import RETRIEVERS, Detail, Hit, IntArray, Queries, Run, ScoreArray, Scores
+
+_log = logging.getLogger(__name__)
 
 
 def check_search(
-    queries: Sequence[str], k: int, retrievers: Sequence[str], diversity: float, time_budget: float | None = None
+    queries: Sequence[str], k: int, retrievers: Sequence[str], diversity: float, min_score: float | None = None
 ) -> None:
     """Checks the arguments of a search.
 
@@ -35,8 +41,8 @@ def check_search(
         raise InputError(f"unknown retriever {unknown[0]!r}; known are {', '.join(RETRIEVERS)}")
     if not 0.0 <= diversity <= 1.0:
         raise InputError(f"diversity must be from 0 to 1, not {diversity!r}")
-    if time_budget is not None and not time_budget > 0:
-        raise InputError(f"time_budget must be a number of seconds above 0, not {time_budget!r}")
+    if min_score is not None and (not isinstance(min_score, Real) or math.isnan(min_score)):
+        raise InputError(f"min_score must be a number, not {min_score!r}")
 
 
 @dataclass(frozen=True)
@@ -47,27 +53,52 @@ class Search:
         k: How many hits a query.
         allowed: Rows that may be found; None: all.
         names: The retrievers that shall take part.
-        weigh: Gives the weights of those that do, *shape:* (n_retrievers,), float64, summing to 1; None where the
-            ranker fuses.
+        weights: The caller's weights; None: the index's fusion.
         diversity: See ``HybridIndex.search``.
+        min_score: Hits with a lower score are left out.
+        allow_partial_results: Whether the other retrievers answer where one fails.
         budget: Time for the answer.
         failed: Why retrievers are out from the start, by name.
+        owner: Whose retrievers they are; see ``guard.ask``.
     """
 
     k: int
     allowed: Allowed | None
     names: Sequence[str]
-    weigh: Callable[[Sequence[str]], ScoreArray | None]
+    weights: Mapping[str, float] | None = None
     diversity: float = 0.0
+    min_score: float | None = None
+    allow_partial_results: bool = True
     budget: Budget = field(default_factory=lambda: Budget(None))
     failed: Mapping[str, str] = field(default_factory=dict)
+    owner: object = None
+
+
+def weights_of(generation: Generation, weights: Mapping[str, float] | None, names: Sequence[str]) -> ScoreArray | None:
+    """The weights under which a rule fuses what retrievers say; None where the ranker does.
+
+    Args:
+        generation: The index's state.
+        weights: The caller's; None: the index's fusion.
+        names: The retrievers that take part.
+
+    Returns:
+        *Shape:* (n_retrievers,), float64, summing to 1.
+
+    Raises:
+        InputError: A weight cannot be.
+    """
+    if weights is None and generation.learns(names):
+        return None
+    return check_weights(generation.config.weights if weights is None else weights, names)
 
 
 def search_rows(generation: Generation, queries: Queries, search: Search) -> list[list[tuple[int, Hit]]]:
     """Answers encoded queries on one generation.
 
     A retriever that raises, exceeds its time or gives what cannot be is left out, and the hits say so: of the query in
-    question alone, or with a time budget, which leaves no time to ask again, of all that are asked together.
+    question alone, or with a time budget, which leaves no time to ask again, of all that are asked together. Scores are
+    then those of ``_partial``.
 
     Args:
         generation: The index's state.
@@ -78,39 +109,39 @@ def search_rows(generation: Generation, queries: Queries, search: Search) -> lis
         Rows and hits per query, best first.
 
     Raises:
-        RetrievalError: No retriever could answer.
+        RetrievalError: No retriever could answer, or one failed and partial results are not allowed.
     """
     failed = dict(search.failed)
     names = [name for name in search.names if name not in failed]
     depths = generation.depths(names, search.k)
     if len(search.names) == 1 and not search.diversity:
         depths = dict.fromkeys(names, search.k)
+    has_time_for_each = len(queries.texts) > 1 and search.budget.left(1.0) is None
     searched = _searched(generation, queries, search, depths)
-    alone = searched.failures and len(queries.texts) > 1 and search.budget.left(1.0) is None
-    if not alone:
-        failed |= searched.failures
-        runs = searched.results
-        names = _left(list(runs), failed)
-        pools = generation.pools(runs, pooled_names(generation, names, search.weigh(names)))
+    if searched.failures and has_time_for_each:
+        return _one_by_one(generation, queries, search)
+    failed |= searched.failures
+    names, runs = _left(list(searched.results), failed, search), searched.results
+    while True:
+        pools = generation.pools(runs, pooled_names(generation, names, weights_of(generation, search.weights, names)))
         scored = _scored(generation, queries, search, {name: runs[name] for name in names}, pools)
-        alone = scored.failures and len(queries.texts) > 1 and search.budget.left(1.0) is None
-    if alone:
-        return [
-            hits
-            for at in range(len(queries.texts))
-            for hits in search_rows(
-                generation, Queries(queries.texts[at : at + 1], queries.vectors[at : at + 1]), search
-            )
-        ]
-    failed |= scored.failures
-    names = _left(list(scored.results), failed)
-    weights = search.weigh(names)
-    found = assembled(pools, {name: runs[name] for name in names}, scored.results)
+        if not scored.failures:
+            break
+        if has_time_for_each:
+            return _one_by_one(generation, queries, search)
+        failed |= scored.failures
+        names = _left(list(scored.results), failed, search)
     return [
-        _hits(
-            generation, queries.texts[at], candidates, {name: runs[name][at] for name in names}, weights, search, failed
-        )
-        for at, candidates in enumerate(found)
+        _hits(generation, queries.texts[at], candidates, {name: runs[name][at] for name in names}, search, failed)
+        for at, candidates in enumerate(assembled(pools, {name: runs[name] for name in names}, scored.results))
+    ]
+
+
+def _one_by_one(generation: Generation, queries: Queries, search: Search) -> list[list[tuple[int, Hit]]]:
+    return [
+        hits
+        for at in range(len(queries.texts))
+        for hits in search_rows(generation, Queries(queries.texts[at : at + 1], queries.vectors[at : at + 1]), search)
     ]
 
 
@@ -128,23 +159,28 @@ def _searched(generation: Generation, queries: Queries, search: Search, depths: 
         def answer() -> list[Run]:
             guides = _guides(dense, search.budget) if name == "docid" and "dense" in depths else None
             runs = generation.runs(queries, {name: depths[name]}, search.allowed, guides)[name]
-            return _sound(generation, queries, runs)
+            return _sound(generation, queries, runs, search.allowed)
 
         return (lambda: _kept(dense, answer)) if name == "dense" else answer
 
     first = sorted(depths, key=RETRIEVERS.index)
-    asked = ask({name: of(name) for name in first}, search.budget.left(SEARCHING))
+    if is_overdue("dense", search.owner):
+        dense.cancel()
+    asked = ask({name: of(name) for name in first}, search.budget.left(SEARCHING), search.owner)
     return asked._replace(results={name: asked.results[name] for name in depths if name in asked.results})
 
 
 def _kept(shared: Future[list[Run]], answer: Callable[[], list[Run]]) -> list[Run]:
     """An answer, kept for another part that waits for it."""
+    waited_for = shared.set_running_or_notify_cancel()
     try:
         runs = answer()
     except Exception as error:
-        shared.set_exception(error)
+        if waited_for:
+            shared.set_exception(error)
         raise
-    shared.set_result(runs)
+    if waited_for:
+        shared.set_result(runs)
     return runs
 
 
@@ -162,18 +198,19 @@ def _scored(
     def of(name: str) -> Callable[[], list[Scores]]:
         return lambda: _finite(generation.scores(name, queries, pools, runs), pools)
 
-    return ask({name: of(name) for name in runs}, search.budget.left(SCORING))
+    return ask({name: of(name) for name in runs}, search.budget.left(SCORING), search.owner)
 
 
-def _left(names: list[str], failed: Mapping[str, str]) -> list[str]:
+def _left(names: list[str], failed: Mapping[str, str], search: Search) -> list[str]:
+    reasons = "; ".join(f"{name}: {why}" for name, why in failed.items())
     if not names:
-        raise RetrievalError(
-            "no retriever could answer: " + "; ".join(f"{name}: {why}" for name, why in failed.items())
-        )
+        raise RetrievalError(f"no retriever could answer: {reasons}")
+    if failed and not search.allow_partial_results:
+        raise RetrievalError(f"the answer would be without {reasons}; allow_partial_results=True takes it all the same")
     return names
 
 
-def _sound(generation: Generation, queries: Queries, runs: list[Run]) -> list[Run]:
+def _sound(generation: Generation, queries: Queries, runs: list[Run], allowed: Allowed | None) -> list[Run]:
     """Runs as they came.
 
     Raises:
@@ -182,10 +219,18 @@ def _sound(generation: Generation, queries: Queries, runs: list[Run]) -> list[Ru
     if len(runs) != len(queries.texts):
         raise ValueError(f"it gave {len(runs)} answers to {len(queries.texts)} queries")
     for run in runs:
-        if run.rows.shape != run.scores.shape or not np.isfinite(run.scores).all():
+        if run.rows.ndim != 1 or run.rows.shape != run.scores.shape or not np.isfinite(run.scores).all():
             raise ValueError("it gave scores that are no numbers")
-        if len(run.rows) and not 0 <= run.rows.min() <= run.rows.max() < generation.n_rows:
+        if not len(run.rows):
+            continue
+        if run.rows.dtype.kind not in "iu" or not 0 <= run.rows.min() <= run.rows.max() < generation.n_rows:
             raise ValueError("it gave rows that the index does not have")
+        if len(np.unique(run.rows)) < len(run.rows):
+            raise ValueError("it gave a row twice")
+        if allowed is not None and not allowed.mask[run.rows].all():
+            raise ValueError("it gave rows that are deleted or that the filter hides")
+        if (np.diff(run.scores) > 0).any():
+            raise ValueError("it gave rows in another order than that of their scores")
     return runs
 
 
@@ -195,10 +240,29 @@ def _finite(scores: list[Scores], pools: list[IntArray]) -> list[Scores]:
     Raises:
         ValueError: They are not of these rows, or no numbers.
     """
-    fits = [len(each.values) for each in scores] == [len(pool) for pool in pools]
+    shapes = [pool.shape for pool in pools]
+    fits = [each.values.shape for each in scores] == [each.is_floor.shape for each in scores] == shapes
     if not fits or not all(np.isfinite(each.values).all() for each in scores):
         raise ValueError("it gave scores that are no numbers")
     return scores
+
+
+def fused(
+    generation: Generation,
+    text: str,
+    candidates: Candidates,
+    names: Sequence[str],
+    weights: ScoreArray | None,
+    k: int,
+) -> tuple[Run, IntArray]:
+    """The k best candidates of a query as a search ranks and scores them, and their positions among the candidates.
+
+    A retriever that was asked alone keeps its own scores; otherwise see ``Generation.fuse``.
+    """
+    if len(names) > 1:
+        return generation.fuse(text, candidates, names, weights, k)
+    run = top_k(candidates.scores[0], k, generation.ties, candidates.rows)
+    return run, np.searchsorted(candidates.rows, run.rows)
 
 
 def _hits(
@@ -206,18 +270,20 @@ def _hits(
     text: str,
     candidates: Candidates,
     runs: Mapping[str, Run],
-    weights: ScoreArray | None,
     search: Search,
     failed: Mapping[str, str],
 ) -> list[tuple[int, Hit]]:
     """Fuses one query's candidates."""
     names, k, diversity = list(runs), search.k, search.diversity
-    if len(names) == 1:
+    wanted = max(k, generation.config.depth) if diversity else k
+    is_on_scale = True
+    if len(search.names) == 1:
         run = runs[names[0]]
-        places = np.searchsorted(candidates.rows, run.rows)
+    elif failed:
+        run, is_on_scale = _partial(generation, text, candidates, runs, search, failed, wanted)
     else:
-        wanted = max(k, generation.config.depth) if diversity else k
-        run, places = generation.fuse(text, candidates, names, weights, wanted)
+        run = fused(generation, text, candidates, names, weights_of(generation, search.weights, names), wanted)[0]
+    places = np.searchsorted(candidates.rows, run.rows)
     picked = (
         diversify(run.scores, generation.dense.vectors[run.rows], k, diversity)
         if diversity
@@ -225,9 +291,54 @@ def _hits(
     )
     hits = []
     for at in picked:
+        if search.min_score is not None and not (is_on_scale and run.scores[at] >= search.min_score):
+            continue
         row, details = int(run.rows[at]), _details(names, candidates, int(places[at]))
         hits.append((row, Hit(generation.ids[row], float(run.scores[at]), details, failed)))
+    if failed and len(run.rows) and not hits:
+        _log.warning("an answer is empty: without %s no document reaches min_score", " and ".join(failed))
     return hits
+
+
+def _partial(
+    generation: Generation,
+    text: str,
+    candidates: Candidates,
+    runs: Mapping[str, Run],
+    search: Search,
+    failed: Mapping[str, str],
+    k: int,
+) -> tuple[Run, bool]:
+    """The k best candidates by the retrievers that are left, and whether ``min_score`` can be compared with the scores.
+
+    Under the ranker and the rule ``calibrated`` scores stay probabilities of relevance: one retriever that is left has
+    those of its sigmoid, bm25's share of its ceiling being cut by the words that no document has, 0 where no word was
+    found. Where those that are left weigh nothing, nothing is known, and scores are 0. The scores of other rules mean
+    something else without a retriever that weighs.
+    """
+    names = list(runs)
+    weights, weighed = weights_of(generation, search.weights, names), search.weights
+    if weights is None:
+        return generation.fuse(text, candidates, names, weights, k)[0], True
+    if weighed is None:
+        weighed = generation.config.weights
+    ranked = weights_of(generation, search.weights, search.names) is None
+    is_lost = any(name in generation.evident if ranked else weighed.get(name, 0.0) > 0 for name in failed)
+    scores, bm25 = candidates.scores.copy(), names.index("bm25") if "bm25" in names else None
+    if is_lost and generation.rule == CALIBRATED and bm25 is not None:
+        scores[bm25] *= generation.bm25.known_share(text)
+    comparable = generation.comparable(text, candidates._replace(scores=scores), names)
+    if is_lost and generation.rule == CALIBRATED and bm25 is not None:
+        comparable[bm25, candidates.scores[bm25] <= 0] = 0.0
+    fused = RULES[generation.rule](comparable, candidates.ranks, weights)
+    if len(names) == 1:
+        rows = runs[names[0]].rows
+        run = Run(rows, fused[np.searchsorted(candidates.rows, rows)])
+    else:
+        run = top_k(fused, k, generation.ties, candidates.rows)
+    if generation.rule == CALIBRATED and not any(weighed.get(name, 0.0) > 0 for name in names):
+        run = Run(run.rows, np.zeros(len(run.rows)))
+    return run, generation.rule == CALIBRATED or not is_lost
 
 
 def _details(names: Sequence[str], candidates: Candidates, place: int) -> dict[str, Detail]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hybridret.errors import InputError
-from hybridret.guard import ask
+from hybridret.guard import Budget, ask
 from hybridret.splitting import MOST_PARTS, split_query
 from hybridret.types import FloatArray, Llm
 
@@ -77,13 +77,13 @@ class Understanding:
         if self.n_variants and self.llm is None:
             raise InputError("n_variants needs llm: other wordings come from a language model")
 
-    def __call__(self, query: str, history: Sequence[Turn] = (), seconds: float | None = None) -> Understood:
+    def __call__(self, query: str, history: Sequence[Turn] = (), budget: Budget | None = None) -> Understood:
         """Understands a query.
 
         Args:
             query: What is asked.
             history: What was said before, oldest first.
-            seconds: How long each answer of the language model may take; None: as long as it does.
+            budget: How long all answers of the language model may take together; None: as long as they do.
         """
         if not isinstance(query, str) or not query.strip():
             return Understood([query], [[]])
@@ -91,7 +91,7 @@ class Understanding:
 
         def told(prompt: str) -> list[str]:
             assert self.llm is not None
-            lines, failure = _lines(self.llm, prompt, seconds)
+            lines, failure = _lines(self.llm, prompt, None if budget is None else budget.left(1.0))
             failures.extend([failure] if failure else [])
             return lines
 
@@ -200,7 +200,7 @@ def _turn(entry: Any) -> Turn:
 
 def _lines(llm: Llm, prompt: str, seconds: float | None) -> tuple[list[str], str | None]:
     """The lines that a language model gives, without list marks; or none and why there are none."""
-    asked = ask({_LLM: lambda: _replied(llm, prompt)}, seconds)
+    asked = ask({_LLM: lambda: _replied(llm, prompt)}, seconds, llm, raised=())
     if asked.failures:
         return [], f"{_LLM}: {asked.failures[_LLM]}"
     lines = [_LIST_MARK.sub("", line).strip() for line in asked.results[_LLM].splitlines()]

@@ -153,7 +153,7 @@ def test_a_hanging_encoder_leaves_bm25(embeddings: Any, index: HybridIndex, rele
     expected = index.search(["ban den"], 5, retrievers=["bm25"])[0]
     embeddings.before = lambda: released.wait() and None
     hits = index.search(["ban den"], 5, time_budget=1.0)[0]
-    assert [(hit.doc_id, hit.score) for hit in hits] == [(hit.doc_id, hit.score) for hit in expected]
+    assert [(hit.doc_id, hit.details) for hit in hits] == [(hit.doc_id, hit.details) for hit in expected]
     assert hits[0].failed["dense"] == "the encoder failed: TimeoutError: its time was over"
 
 

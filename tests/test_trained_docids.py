@@ -147,6 +147,34 @@ def test_trained_docids_are_evidence_for_the_ranker(
     )
 
 
+def test_docids_that_fail_are_no_evidence_for_any_document(
+    build: Callable[..., HybridIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of n candidates each has the docid's log-probability -log(n): 0, its highest, would raise all scores."""
+    index, query = build(), "who sleeps all day"
+    weighing = Ranker((1.0, 2.0, 1.0, 0.5, 0.0, 1.0), index._changes.generation.spread, slope=0.5, offset=-1.0)
+    index._changes.set_ranker(weighing)
+    told = {hit.doc_id: index.explain(query, hit.doc_id, retrievers=["dense", "bm25"]) for hit in answers(index)}
+    generation = index._changes.generation
+    monkeypatch.setattr(generation.docid, "search", lambda *_: None, raising=False)
+    for hit in index.search([query], 20)[0]:
+        parts = told[hit.doc_id]["retrievers"]
+        columns = {**parts["dense"]["evidence"], **parts["bm25"]["evidence"], "docid": -np.log(len(told))}
+        columns["agreement"] = 0.0
+        logit = -1.0 + 0.5 * sum(
+            weight * columns[name] for name, weight in zip(EVIDENCE, weighing.weights, strict=True)
+        )
+        assert hit.score == pytest.approx(1 / (1 + np.exp(-logit)))
+        assert list(hit.failed) == ["docid"]
+
+    index._changes.set_ranker(Ranker((0.0, 0.0, 0.0, 0.0, 0.0, 1.0), generation.spread))
+    monkeypatch.setattr(index._changes.generation.docid, "search", lambda *_: None, raising=False)
+    by_rule = index.search([query], 20, retrievers=["dense", "bm25"], weights=index.config.weights)[0]
+    found = index.search([query], 20)[0]
+    assert [hit.doc_id for hit in found] == [hit.doc_id for hit in by_rule], "not in the order of ids"
+    assert len({hit.score for hit in found}) > 1
+
+
 def test_lifted_questions_say_nothing_of_docids_that_know_them_by_heart(
     build: Callable[..., HybridIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from hybridret import HybridRetriever
 from hybridret.bm25 import Tokenizer
 from hybridret.errors import InputError
+from hybridret.guard import Budget
 from hybridret.understanding import Turn, Understanding, averaged, covered, in_context, turns, united
 
 TWO = "Which animals make honey? Where do fish swim?"
@@ -124,9 +125,9 @@ def test_a_language_model_that_hangs_is_not_waited_for(released: Event) -> None:
         released.wait()
         return "late"
 
-    understood = Understanding(split=True, llm=hang)(TWO, seconds=0.05)
+    understood = Understanding(split=True, llm=hang)(TWO, budget=Budget(0.05))
     assert understood == (PARTS, [[], []], "the language model: TimeoutError: its time was over")
-    assert Understanding(split=True, llm=hang)(TWO, seconds=0.0) == understood
+    assert Understanding(split=True, llm=hang)(TWO, budget=Budget(1e-9)) == understood
 
 
 def test_other_wordings_need_a_language_model() -> None:

@@ -80,6 +80,10 @@ class BM25Retriever:
         """The score that no row can exceed: every word of the query endlessly often."""
         return (self.postings.k1 + 1) * sum(self.postings.idf(word) for word in self.tokenizer(query))
 
+    def known_share(self, query: str) -> float:
+        """The share of a query's idf whose words some row has, in [0, 1]."""
+        return sum(share for word, share in self._shares(query).items() if self.postings.document_count(word))
+
     def _shares(self, query: str) -> dict[str, float]:
         """Each different word's share of the query's idf."""
         idfs = {word: self._idf(word) for word in dict.fromkeys(self.tokenizer(query))}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridret.errors import InputError, ModelError
+from hybridret.errors import InferenceError, InputError, ModelError
 from hybridret.models import DEFAULT_MODEL, Prompts, choose_prompts, fast_dtype, load_model
 from hybridret.types import Encoder, FloatArray, IntArray, Progress
 
@@ -136,7 +136,7 @@ class TransformerEncoder:
         try:
             vectors = self.model.encode(texts, prompt=prompt, task=task, batch_size=_BATCH, show_progress_bar=False)
         except Exception as error:
-            raise ModelError(f"the model {self.name} cannot encode: {error}") from error
+            raise InferenceError(f"the model {self.name} cannot encode: {error}") from error
         return unit_length(np.asarray(vectors, dtype=np.float32))
 
 
@@ -213,9 +213,9 @@ def unit_length(vectors: FloatArray) -> FloatArray:
     """Vectors divided by their length; zeros stay. *Shape:* (n, dimension), float32.
 
     Raises:
-        ModelError: A number is not finite.
+        InferenceError: A number is not finite.
     """
     if not np.isfinite(vectors).all():
-        raise ModelError("the embedding model returned a value that is not a finite number")
+        raise InferenceError("the embedding model returned a value that is not a finite number")
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)

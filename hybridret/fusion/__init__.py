@@ -4,7 +4,7 @@ from hybridret.fusion.calibration import USUAL
 from hybridret.fusion.evidence import EVIDENCE, Spread, among, evidence, share_of_ceiling, spread_of, standardised
 from hybridret.fusion.features import NO_FACTS
 from hybridret.fusion.ranker import PRIOR, Ranker
-from hybridret.fusion.rules import CALIBRATED, RULES, check_weights, convex, reciprocal_rank
+from hybridret.fusion.rules import CALIBRATED, RULES, check_weights, contributions, convex, reciprocal_rank
 
 __all__ = [
     "CALIBRATED",
@@ -17,6 +17,7 @@ __all__ = [
     "Spread",
     "among",
     "check_weights",
+    "contributions",
     "convex",
     "evidence",
     "reciprocal_rank",

@@ -119,6 +119,28 @@ RULES: dict[str, Fuser] = {
 }
 
 
+def contributions(rule: str, scores: ScoreArray, ranks: IntArray, weights: ScoreArray) -> ScoreArray:
+    """What each retriever adds to the scores that a rule gives: its own share where the others weigh nothing.
+
+    All rules but ``combmnz`` are sums of such shares; there they are scaled so that they sum to the score.
+
+    Args:
+        rule: One of ``RULES``.
+        scores: *Shape:* (n_retrievers, n_candidates), float64, as the rule takes them.
+        ranks: *Shape:* (n_retrievers, n_candidates), int64, from 1; 0 where a retriever did not return it.
+        weights: *Shape:* (n_retrievers,), float64, summing to 1.
+
+    Returns:
+        *Shape:* (n_retrievers, n_candidates), float64.
+    """
+    fuse = RULES[rule]
+    parts: ScoreArray = np.array([fuse(scores, ranks, own) for own in np.diag(weights)])
+    if fuse is comb_mnz:
+        sums = parts.sum(axis=0)
+        parts *= np.where(sums > 0, fuse(scores, ranks, weights) / np.where(sums > 0, sums, 1.0), 1.0)
+    return parts
+
+
 def check_weights(weights: Mapping[str, float], retrievers: Sequence[str]) -> ScoreArray:
     """Normalises the weights of the retrievers that take part.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hybridret.decoding import END, LogProbs
-from hybridret.errors import InputError, ModelError
+from hybridret.errors import InferenceError, InputError, ModelError
 from hybridret.generative.adapters import base_weights, is_adapted, load_adapter, merged, with_lora
 from hybridret.generative.code_tokens import add_code_tokens, code_tokens
 from hybridret.generative.narrow_head import narrowed, only_tokens
@@ -377,7 +377,7 @@ class LanguageModelBackbone(ABC):
 
     def _checked(self, log_probs: LogProbs) -> LogProbs:
         if np.isnan(log_probs).any():
-            raise ModelError(f"{type(self.model).__name__} gives log-probabilities that are not numbers")
+            raise InferenceError(f"{type(self.model).__name__} gives log-probabilities that are not numbers")
         return log_probs
 
     def _needed(self, mask: Tensor) -> Tensor | None:
