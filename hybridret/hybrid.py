@@ -27,7 +27,7 @@ from hybridret.info import describe
 from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows
 from hybridret.store import Filter, compile_filter
-from hybridret.store.documents import LOCK_SECONDS
+from hybridret.store.database import LOCK_SECONDS
 from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
 from hybridret.understanding import united
