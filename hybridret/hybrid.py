@@ -357,6 +357,14 @@ class HybridIndex:
         except ValueError as error:
             raise InputError(str(error)) from error
 
+    def metadata_fields(self) -> frozenset[str]:
+        """Names of the metadata fields that documents have, those in objects with dots: what a filter can ask for.
+
+        The first call takes about half a second per 100,000 documents, later ones look at new documents alone.
+        """
+        self.refresh()
+        return self._filters.field_names(self._changes.generation, self._changes.store)
+
     def info(self) -> dict[str, Any]:
         """Counts, settings and sizes of the index, as JSON can hold them."""
         self.refresh()
@@ -392,7 +400,7 @@ class HybridIndex:
         self.refresh()
         self._weighing(weights, retrievers)
         present = [position for position, text in enumerate(asked) if text.strip()]
-        if filter:
+        if filter is not None:
             compile_filter(filter)
         if not present or not len(self):
             return [[] for _ in asked], {}

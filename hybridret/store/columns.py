@@ -251,9 +251,7 @@ def _sorted_column(n_rows: int, rows: Codes, codes: Codes, given: dict[Any, int]
     return _column(n_rows, rows, new[codes], numbers, texts, [value.text for value in lists])
 
 
-def _column(
-    n_rows: int, rows: Codes, codes: Codes, numbers: list[float], texts: list[str], lists: list[str]
-) -> Column:
+def _column(n_rows: int, rows: Codes, codes: Codes, numbers: list[float], texts: list[str], lists: list[str]) -> Column:
     n_bytes = rows.nbytes + codes.nbytes
     for values in (numbers, texts, lists):
         n_bytes += sys.getsizeof(values) + sum(map(sys.getsizeof, values))

@@ -49,8 +49,7 @@ def open_database(file: Path, timeout: float) -> sqlite3.Connection:
         connection.execute("BEGIN")
         schema = _schema_of(connection)
         version, pages, page_bytes = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("user_version", "page_count", "page_size")
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "page_count", "page_size")
         )
         n_bytes = file.stat().st_size
         connection.execute("COMMIT")

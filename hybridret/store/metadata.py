@@ -14,7 +14,9 @@ from hybridret.errors import InputError
 from hybridret.types import Document
 
 _DEEPEST = 100
-_KINDS = "strings, finite numbers, bools, None, dates, numpy values of these, and lists and mappings of them are possible"
+_KINDS = (
+    "strings, finite numbers, bools, None, dates, numpy values of these, and lists and mappings of them are possible"
+)
 _WHOLE_DAYS = ("Y", "M", "W", "D")
 
 

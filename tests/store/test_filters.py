@@ -230,7 +230,15 @@ def test_nested_keys_reach_into_objects(matching: Matching) -> None:
     assert matching([{"a": {"b": 1, "c": 1}}, {"a": {"b": 1, "c": 2}}], {"a": {"b": 1, "c": 1}}) == [True, False]
 
 
-LISTED: list[Metadata] = [{"t": ["x", "y"]}, {"t": ["y", "x"]}, {"t": "x"}, {"t": []}, {"t": [["x", "y"]]}, {}, {"t": 5}]
+LISTED: list[Metadata] = [
+    {"t": ["x", "y"]},
+    {"t": ["y", "x"]},
+    {"t": "x"},
+    {"t": []},
+    {"t": [["x", "y"]]},
+    {},
+    {"t": 5},
+]
 
 
 @pytest.mark.parametrize(
