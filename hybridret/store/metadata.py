@@ -121,7 +121,7 @@ def _never_escaped(key: str) -> bool:
 
 
 def _iso(value: date) -> str:
-    if value != value:  # pandas' NaT
+    if value.isoformat() == "NaT":  # pandas' is a datetime
         raise ValueError("no time (NaT)")
     if isinstance(value, datetime) and value.utcoffset() is not None:
         try:

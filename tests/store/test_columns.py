@@ -43,7 +43,7 @@ def test_a_column_has_the_bytes_of_its_arrays_and_values(store_of: StoreOf) -> N
 def test_columns_asked_last_are_held_within_the_limit(
     store_of: StoreOf, read_keys: list[tuple[list[str], int]]
 ) -> None:
-    store, keys = store_of([{name: number for name in "abc"} for number in range(100)]), np.arange(100)
+    store, keys = store_of([dict.fromkeys("abc", number) for number in range(100)]), np.arange(100)
     n_bytes = Columns().read(("a",), keys, 0, store).n_bytes
     columns = Columns(most_bytes=2 * n_bytes)
     for name in "ababacac":
