@@ -37,8 +37,9 @@ RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _MOST_KNOWN = 10_000
 _MISSING, _NULL, _FALSE, _TRUE, _OBJECT = range(5)
 _N_FIXED = 5
-_MOST_DIGITS = 10
+_MOST_DIGITS, _POINTER = 10, 8
 _ABSENT = object()
+_PLAIN = (str, int, float)
 
 
 class _List(NamedTuple):
@@ -59,7 +60,7 @@ class Column(NamedTuple):
         numbers: Distinct whole numbers and floats, ascending.
         texts: Distinct strings, ascending by code point.
         lists: Distinct lists as JSON, ascending as strings.
-        n_bytes: How much memory all this takes.
+        value_bytes: How much memory the values take.
     """
 
     n_rows: int
@@ -68,7 +69,12 @@ class Column(NamedTuple):
     numbers: list[float]
     texts: list[str]
     lists: list[str]
-    n_bytes: int
+    value_bytes: int
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory the column takes."""
+        return self.rows.nbytes + self.codes.nbytes + self.value_bytes
 
     def equal_to_one(self, values: Sequence[Value], start: int) -> BoolArray:
         """Marks rows from ``start`` on that have one of the values. *Shape:* (n_rows - start,)."""
@@ -108,9 +114,10 @@ class Column(NamedTuple):
 
     def extended(self, later: Column) -> Column:
         """This column with those values of a later one that are in rows beyond its own."""
-        numbers, *number_codes = _merged(self.numbers, later.numbers)
-        texts, *text_codes = _merged(self.texts, later.texts)
-        lists, *list_codes = _merged(self.lists, later.lists)
+        numbers, new_numbers, *number_codes = _merged(self.numbers, later.numbers)
+        texts, new_texts, *text_codes = _merged(self.texts, later.texts)
+        lists, new_lists, *list_codes = _merged(self.lists, later.lists)
+        value_bytes = self.value_bytes + _size_of(chain(new_numbers, new_texts, new_lists))
         fixed = np.arange(_N_FIXED)
         first_text = _N_FIXED + len(numbers)
         first_list = first_text + len(texts)
@@ -118,8 +125,8 @@ class Column(NamedTuple):
         for column, *places in zip((self, later), number_codes, text_codes, list_codes, strict=True):
             new = np.concatenate([fixed, _N_FIXED + places[0], first_text + places[1], first_list + places[2]])
             recoded.append(new.astype(np.int32)[column.codes])
-        rows = np.concatenate([self.rows, later.rows])
-        return _column(later.n_rows, rows, np.concatenate(recoded), numbers, texts, lists)
+        rows, codes = np.concatenate([self.rows, later.rows]), np.concatenate(recoded)
+        return Column(later.n_rows, rows, codes, numbers, texts, lists, value_bytes)
 
     @property
     def _first_text(self) -> int:
@@ -227,6 +234,8 @@ def _read(path: Path, keys: IntArray, start: int, store: DocumentStore) -> Colum
 
 def _code(value: Any, given: dict[Any, int]) -> int:
     """The code of a value; one that has none yet gets the next."""
+    if type(value) in _PLAIN:
+        return given.setdefault(value, _N_FIXED + len(given))
     if value is _ABSENT:
         return _MISSING
     if value is None:
@@ -248,14 +257,13 @@ def _sorted_column(n_rows: int, rows: Codes, codes: Codes, given: dict[Any, int]
     order = [given[value] for value in chain(numbers, texts, lists)]
     new = np.arange(_N_FIXED + len(given), dtype=np.int32)
     new[order] = np.arange(_N_FIXED, len(new), dtype=np.int32)
-    return _column(n_rows, rows, new[codes], numbers, texts, [value.text for value in lists])
+    columns = numbers, texts, [value.text for value in lists]
+    return Column(n_rows, rows, new[codes], *columns, _size_of(chain(*columns)))
 
 
-def _column(n_rows: int, rows: Codes, codes: Codes, numbers: list[float], texts: list[str], lists: list[str]) -> Column:
-    n_bytes = rows.nbytes + codes.nbytes
-    for values in (numbers, texts, lists):
-        n_bytes += sys.getsizeof(values) + sum(map(sys.getsizeof, values))
-    return Column(n_rows, rows, codes, numbers, texts, lists, n_bytes)
+def _size_of(values: Iterable[Any]) -> int:
+    """How much memory values take in a list."""
+    return sum(sys.getsizeof(value) + _POINTER for value in values)
 
 
 def _first_rows(column: Column, n_rows: int) -> Column:
@@ -265,13 +273,13 @@ def _first_rows(column: Column, n_rows: int) -> Column:
     return column._replace(n_rows=n_rows, rows=column.rows[:end], codes=column.codes[:end])
 
 
-def _merged(values: list[Any], others: list[Any]) -> tuple[list[Any], IntArray, IntArray]:
-    """The union of two sorted lists, and where the values of each are in it."""
+def _merged(values: list[Any], others: list[Any]) -> tuple[list[Any], list[Any], IntArray, IntArray]:
+    """The union of two sorted lists, those that only the second has, and where the values of each are in the union."""
     new = [other for other in others if not _contains(values, other)]
     union = sorted([*values, *new]) if new else values
     before = np.array([bisect_left(values, other) for other in new], dtype=np.int64)
     own = np.arange(len(values))
-    return union, own + np.searchsorted(before, own, side="right"), _places(union, others)
+    return union, new, own + np.searchsorted(before, own, side="right"), _places(union, others)
 
 
 def _places(values: list[Any], wanted: Collection[Any]) -> IntArray:
@@ -288,16 +296,17 @@ def _contains(values: list[Any], value: Any) -> bool:
     return place < len(values) and bool(values[place] == value)
 
 
-def _values(metadata: Any, forms: Sequence[Path]) -> Iterator[Any]:
+def _values(metadata: dict[str, Any], forms: Sequence[Path]) -> list[Any]:
     """All that a field has in a document: what it leads to, and the elements of that where it is a list."""
-    for form in forms:
-        leaves = list(_leaves(metadata, form))
-        if any(leaf is not _ABSENT for leaf in leaves):
-            break
-    for leaf in leaves:
-        yield leaf
-        if isinstance(leaf, list):
-            yield from leaf
+    key = forms[0][0]
+    if len(forms[0]) == 1 and key in metadata:
+        leaves = [metadata[key]]
+    else:
+        for form in forms:
+            leaves = list(_leaves(metadata, form))
+            if any(leaf is not _ABSENT for leaf in leaves):
+                break
+    return leaves + [element for leaf in leaves if isinstance(leaf, list) for element in leaf]
 
 
 def _leaves(value: Any, path: Path) -> Iterator[Any]:

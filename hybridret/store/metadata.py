@@ -40,14 +40,15 @@ def encode_metadata(document: Document) -> str:
 def select_fields(fields: Sequence[str]) -> tuple[str, list[str]]:
     """SQL that selects fields of the column ``metadata`` for ``decode_fields``, and the values of its placeholders.
 
-    ``json_extract`` of one path more than there are gives JSON as it was written, numbers to the last digit. SQLite
-    compares keys in the spelling of the JSON text, so all of the metadata is selected where that may have escapes.
+    ``json_extract`` of several paths, the last of which leads nowhere, gives JSON as it was written, numbers to the
+    last digit. SQLite compares keys in the spelling of the JSON text, so all of the metadata is selected where that
+    may have escapes.
     """
     if not all(_never_escaped(field) for field in fields):
         return "metadata", []
     paths = [f'$."{field}"' for field in fields]
     missing = ", ".join(["json_type(metadata, ?) IS NULL"] * len(paths))
-    return f"json_extract(metadata, {'?, ' * len(paths)}?), {missing}", [*paths, paths[0], *paths]
+    return f"json_extract(metadata, {'?, ' * len(paths)}?), {missing}", [*paths, "$[0]", *paths]
 
 
 def decode_fields(fields: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
@@ -59,6 +60,9 @@ def decode_fields(fields: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> lis
     decoded = json.loads(f"[{','.join(row[0] for row in rows)}]")
     if not all(_never_escaped(field) for field in fields):
         return list(decoded)
+    if len(fields) == 1:
+        field = fields[0]
+        return [{} if row[1] else {field: values[0]} for values, row in zip(decoded, rows, strict=True)]
     return [
         {field: value for field, value, is_missing in zip(fields, values, row[1:], strict=False) if not is_missing}
         for values, row in zip(decoded, rows, strict=True)
