@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -349,3 +350,25 @@ def test_after_any_changes_a_kept_filter_allows_what_a_new_one_does(
                 assert one.mask.tolist() == other.mask.tolist()
                 ids = {changes.generation.ids[row] for row in one.rows}
                 assert ids == {doc.doc_id for _, doc in changes.store.documents() if doc.metadata["n"] == value}
+
+
+def test_dates_and_numpy_values_go_through_a_bundle(embeddings: Any, tmp_path: Path) -> None:
+    days = [date(2024, 5, day) for day in (1, 2, 3)]
+    retriever = HybridRetriever.from_texts(
+        ["old", "new", "newest"],
+        [{"day": day, "size": np.float32(number) / 4, "of": np.array(["x"])} for number, day in enumerate(days)],
+        ["0", "1", "2"],
+        path=tmp_path / "b",
+        embedding_model=embeddings,
+        docid_levels=1,
+    )
+    for asked in (retriever, HybridRetriever.load(tmp_path / "b", embedding_model=embeddings)):
+        for filter, expected in (
+            ({"day": {"$gte": days[1]}}, {"1", "2"}),
+            ({"day": {"$lt": datetime(2024, 5, 2, 12)}}, {"0", "1"}),
+            ({"day": {"$in": np.array(days[:1], dtype="datetime64[D]")}}, {"0"}),
+            ({"size": np.float64(0.25), "of": "x"}, {"1"}),
+        ):
+            assert {document.id for document in asked.invoke("new", filter=filter)} == expected
+        (document,) = asked.index.get(["1"])
+        assert document.metadata == {"day": "2024-05-02", "size": 0.25, "of": ["x"]}

@@ -25,14 +25,14 @@ from hybridret.store.documents import DocumentStore
 from hybridret.store.metadata import decode_fields
 from hybridret.types import BoolArray, IntArray
 
-Path: TypeAlias = tuple[str, ...]
+FieldPath: TypeAlias = tuple[str, ...]
 """The keys that lead to a field: as they are written, or else with every dot leading into an object."""
 Value: TypeAlias = "str | float | bool | list[Any] | tuple[Any, ...] | None"
 Codes: TypeAlias = NDArray[np.int32]
 
 COLUMN_BYTES = 128 * 2**20
 """Most bytes that the columns of an index take; a field that needs more alone is read again for every filter."""
-RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+RANGES = ("$gt", "$gte", "$lt", "$lte")
 
 _MOST_KNOWN = 10_000
 _MISSING, _NULL, _FALSE, _TRUE, _OBJECT = range(5)
@@ -156,10 +156,10 @@ class Columns:
     def __init__(self, most_bytes: int = COLUMN_BYTES) -> None:
         self._most_bytes = most_bytes
         self._lock = Lock()
-        self._columns: OrderedDict[Path, Column] = OrderedDict()
-        self._too_large: set[Path] = set()
+        self._columns: OrderedDict[FieldPath, Column] = OrderedDict()
+        self._too_large: set[FieldPath] = set()
 
-    def held(self, paths: Iterable[Path], n_rows: int) -> dict[Path, Column]:
+    def held(self, paths: Iterable[FieldPath], n_rows: int) -> dict[FieldPath, Column]:
         """The columns that are held and cover the first rows, cut to them."""
         with self._lock:
             held = {path: self._columns[path] for path in paths if path in self._columns}
@@ -167,7 +167,7 @@ class Columns:
                 self._columns.move_to_end(path)
         return {path: _first_rows(column, n_rows) for path, column in held.items() if column.n_rows >= n_rows}
 
-    def read(self, path: Path, keys: IntArray, start: int, store: DocumentStore) -> Column:
+    def read(self, path: FieldPath, keys: IntArray, start: int, store: DocumentStore) -> Column:
         """Reads the column of a field from the database, as far as it is not held, and holds it within the limit.
 
         Args:
@@ -196,7 +196,7 @@ class Columns:
         with self._lock:
             return sum(column.n_bytes for column in self._columns.values())
 
-    def _hold(self, path: Path, column: Column) -> None:
+    def _hold(self, path: FieldPath, column: Column) -> None:
         if column.n_bytes > self._most_bytes:
             self._too_large.add(path)
             self._columns.pop(path, None)
@@ -207,7 +207,7 @@ class Columns:
                 self._columns.popitem(last=False)
 
 
-def _read(path: Path, keys: IntArray, start: int, store: DocumentStore) -> Column:
+def _read(path: FieldPath, keys: IntArray, start: int, store: DocumentStore) -> Column:
     """Reads the column of rows from ``start`` on; what many documents have alike is looked at once."""
     forms = list(dict.fromkeys([path, tuple(".".join(path).split("."))]))
     fields = list(dict.fromkeys(form[0] for form in forms))
@@ -296,7 +296,7 @@ def _contains(values: list[Any], value: Any) -> bool:
     return place < len(values) and bool(values[place] == value)
 
 
-def _values(metadata: dict[str, Any], forms: Sequence[Path]) -> list[Any]:
+def _values(metadata: dict[str, Any], forms: Sequence[FieldPath]) -> list[Any]:
     """All that a field has in a document: what it leads to, and the elements of that where it is a list."""
     key = forms[0][0]
     if len(forms[0]) == 1 and key in metadata:
@@ -309,7 +309,7 @@ def _values(metadata: dict[str, Any], forms: Sequence[Path]) -> list[Any]:
     return leaves + [element for leaf in leaves if isinstance(leaf, list) for element in leaf]
 
 
-def _leaves(value: Any, path: Path) -> Iterator[Any]:
+def _leaves(value: Any, path: FieldPath) -> Iterator[Any]:
     """What a path leads to: into objects, into each object of a list, and by a whole number to that place of a list."""
     if not path:
         yield value

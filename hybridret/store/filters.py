@@ -1,4 +1,4 @@
-"""Metadata filters: what they may say, and the SQL that they become."""
+"""Metadata filters: what they may say, and the conditions that they become."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from hybridret.errors import FilterError
-from hybridret.store.columns import RANGES, Path, Value
+from hybridret.store.columns import RANGES, FieldPath, Value
 from hybridret.store.metadata import is_text, plain_scalar
 from hybridret.store.predicates import Condition, Exists, InRange, Joined, Not, OneOf, paths_of
 
@@ -59,7 +59,8 @@ def compile_filter(filter: Filter) -> Condition:
     - Dates and numpy's values stand for what they become in stored metadata, see ``plain_scalar``.
 
     Args:
-        filter: At most 1,000 conditions, 32 mappings or lists one in the other, and 100,000 values in a list.
+        filter: At most 1,000 conditions (each value of ``$all`` is one), 32 mappings or lists one in the other, and
+            100,000 values in a list.
 
     Returns:
         The condition.
@@ -105,7 +106,7 @@ class _Compiler:
             raise FilterError(f"{key} takes a list of one filter or more, not {_kind(value)}")
         return Joined("all" if key == "$and" else "any", tuple(self.filter(item, depth + 1) for item in value))
 
-    def _field(self, path: Path, value: object, depth: int) -> Condition:
+    def _field(self, path: FieldPath, value: object, depth: int) -> Condition:
         if not isinstance(value, Mapping):
             return self._counted(_condition(path, "$eq", value))
         _check(value, depth)
@@ -113,13 +114,13 @@ class _Compiler:
             return self._operators(path, value, depth)
         return _all(self._field((*path, key), inner, depth + 1) for key, inner in value.items())
 
-    def _operators(self, path: Path, operators: object, depth: int) -> Condition:
+    def _operators(self, path: FieldPath, operators: object, depth: int) -> Condition:
         if not isinstance(operators, Mapping) or not operators:
             raise FilterError(f"{_place(path)}: operators are a mapping of one or more, not {_kind(operators)}")
         _check(operators, depth)
         return _all(self._operator(path, name, operand, depth) for name, operand in operators.items())
 
-    def _operator(self, path: Path, name: str, operand: object, depth: int) -> Condition:
+    def _operator(self, path: FieldPath, name: str, operand: object, depth: int) -> Condition:
         if not name.startswith("$"):
             raise FilterError(f"{_place(path)}: {_shown(name)} is no operator; fields and operators do not mix")
         if name == "$not":
@@ -129,7 +130,7 @@ class _Compiler:
         return self._counted(_condition(path, name, operand))
 
     def _counted(self, condition: Condition) -> Condition:
-        self._n_conditions += 1
+        self._n_conditions += max(1, sum(1 for _ in paths_of(condition)))
         if self._n_conditions > MOST_CONDITIONS:
             raise FilterError(f"the filter has more than {MOST_CONDITIONS:,} conditions")
         return condition
@@ -140,7 +141,7 @@ def _all(conditions: Iterable[Condition]) -> Condition:
     return several[0] if len(several) == 1 else Joined("all", several)
 
 
-def _condition(path: Path, operator: str, operand: object) -> Condition:
+def _condition(path: FieldPath, operator: str, operand: object) -> Condition:
     place = f"{_place(path)}: {operator}"
     if operator == "$exists":
         if not isinstance(operand, bool):
@@ -221,7 +222,7 @@ def _misplaced(operator: str, place: str) -> FilterError:
     return FilterError(f"{place}: unknown operator {_shown(operator)}; there are {', '.join(_OF_FIELDS + _OF_FILTERS)}")
 
 
-def _place(path: Path) -> str:
+def _place(path: FieldPath) -> str:
     return f"filter on {_shown('.'.join(path))}"
 
 

@@ -9,17 +9,17 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from hybridret.store.columns import Column, Path, Value
+from hybridret.store.columns import Column, FieldPath, Value
 from hybridret.types import BoolArray
 
-Columns: TypeAlias = Mapping[Path, Column]
+Columns: TypeAlias = Mapping[FieldPath, Column]
 
 
 @dataclass(frozen=True)
 class OneOf:
     """The field is equal to one of the values, or is a list that holds one; None: it is null or missing."""
 
-    path: Path
+    path: FieldPath
     values: tuple[Value, ...]
 
     def rows(self, columns: Columns, start: int, end: int) -> BoolArray:
@@ -31,7 +31,7 @@ class OneOf:
 class InRange:
     """The field is of the bound's kind, text or number, and on the right side of it, or a list that holds such."""
 
-    path: Path
+    path: FieldPath
     operator: str
     bound: str | float
 
@@ -44,7 +44,7 @@ class InRange:
 class Exists:
     """The field is there, be it null."""
 
-    path: Path
+    path: FieldPath
 
     def rows(self, columns: Columns, start: int, end: int) -> BoolArray:
         """Marks the rows that meet the condition. *Shape:* (end - start,)."""
@@ -84,7 +84,7 @@ Condition: TypeAlias = OneOf | InRange | Exists | Not | Joined
 """A compiled filter; equal ones mean the same."""
 
 
-def paths_of(condition: Condition) -> Iterator[Path]:
+def paths_of(condition: Condition) -> Iterator[FieldPath]:
     """The paths of the fields that a condition asks for, each as often as it does."""
     if isinstance(condition, Joined):
         for part in condition.conditions:

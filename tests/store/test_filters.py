@@ -453,6 +453,9 @@ def test_a_thousand_conditions_work_and_no_more(matching: Matching, word: str) -
         compile_filter({**filter, "b": 1})
     with pytest.raises(FilterError, match="more than 1,000 conditions"):
         compile_filter({str(number): number for number in range(1001)})
+    assert matching([{"a": list(range(1000))}, {"a": [0]}], {"a": {"$all": list(range(1000))}}) == [True, False]
+    with pytest.raises(FilterError, match="more than 1,000 conditions"):
+        compile_filter({"a": {"$all": list(range(1001))}})
 
 
 def test_filters_that_share_parts_are_counted_in_full() -> None:
