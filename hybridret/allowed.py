@@ -36,6 +36,13 @@ class Allowed:
         """One bit a row, the lowest bit first, as FAISS selectors take it. *Shape:* (ceil(n_rows / 8),)."""
         return np.packbits(self.mask, bitorder="little")
 
+    @property
+    def n_bytes(self) -> int:
+        """How much memory the set takes, with what has been derived from it."""
+        held = [self.mask, *(self.__dict__[name] for name in ("rows", "bitmap") if name in self.__dict__)]
+        derived = [made for _, made in list(self._derived.values()) if isinstance(made, np.ndarray)]
+        return sum(array.nbytes for array in (*held, *derived))
+
     def derived(self, source: object, make: Callable[[BoolArray], _T]) -> _T:
         """What ``make`` gives of the mask for a source, such as a trie; made once and kept."""
         kept = self._derived.get(id(source))

@@ -21,7 +21,7 @@ from hybridret.models import Prompts, load_model
 from hybridret.persistence import Committed, read_generation, write_files
 from hybridret.store import Bundle, DocumentStore, State
 from hybridret.store.bundle import BACKBONE_FOLDER, DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
-from hybridret.store.documents import LOCK_SECONDS
+from hybridret.store.database import LOCK_SECONDS
 from hybridret.store.folders import new_folder
 from hybridret.store.seal import SEALED_UP_TO, break_seal, broken_seal, seal_file, seal_store
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress

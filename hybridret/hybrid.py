@@ -28,7 +28,7 @@ from hybridret.info import describe
 from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows, weights_of
 from hybridret.store import Filter, compile_filter
-from hybridret.store.documents import LOCK_SECONDS
+from hybridret.store.database import LOCK_SECONDS
 from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries
 from hybridret.understanding import united
@@ -377,6 +377,14 @@ class HybridIndex:
         except ValueError as error:
             raise InputError(str(error)) from error
 
+    def metadata_fields(self) -> frozenset[str]:
+        """Names of the metadata fields that documents have, those in objects with dots: what a filter can ask for.
+
+        The first call takes about half a second per 100,000 documents, later ones look at new documents alone.
+        """
+        self.refresh()
+        return self._filters.field_names(self._changes.generation, self._changes.store)
+
     def info(self) -> dict[str, Any]:
         """Counts, settings and sizes of the index, as JSON can hold them."""
         self.refresh()
@@ -422,7 +430,7 @@ class HybridIndex:
         read(self.refresh)
         weights_of(self._changes.generation, search.weights, search.names)
         present = [position for position, text in enumerate(asked) if text.strip()]
-        if filter:
+        if filter is not None:
             compile_filter(filter)
         if not present or not len(self):
             return [[] for _ in asked], {}

@@ -26,7 +26,7 @@ from hybridret.fusion import check_weights
 from hybridret.guard import Budget
 from hybridret.hybrid import HybridIndex
 from hybridret.reranking import check_reranker, reranked
-from hybridret.store.documents import LOCK_SECONDS
+from hybridret.store.database import LOCK_SECONDS
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
 from hybridret.understanding import Understanding, Understood, covered, turns
 

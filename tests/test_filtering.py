@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from hybridret import HybridRetriever
 from hybridret.allowed import Allowed
+from hybridret.errors import FilterError
 from hybridret.filtering import FilterCache, StaleError
 from hybridret.store import DocumentStore
 from hybridret.types import Document, IntArray
@@ -20,14 +22,14 @@ FLYING = {"flies": True}
 
 
 def asked_keys(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many keys each SQL query of a filter was asked about."""
-    real, asked = DocumentStore.matching, []
+    """How many keys each reading of a field was about."""
+    real, asked = DocumentStore.pages_of_fields, []
 
-    def matching(store: DocumentStore, condition: Any, keys: IntArray) -> Any:
+    def pages_of_fields(store: DocumentStore, fields: Any, keys: IntArray) -> Any:
         asked.append(len(keys))
-        return real(store, condition, keys)
+        return real(store, fields, keys)
 
-    monkeypatch.setattr(DocumentStore, "matching", matching)
+    monkeypatch.setattr(DocumentStore, "pages_of_fields", pages_of_fields)
     return asked
 
 
@@ -133,19 +135,19 @@ def test_a_search_that_ends_after_another_took_up_the_new_bundle_leaves_no_filte
 ) -> None:
     old = tenants(tmp_path / "old", embeddings, {0, 1, 2}).index._changes
     new = tenants(tmp_path / "new", embeddings, {3, 4}).index._changes
-    cache, real, found = FilterCache(), DocumentStore.matching, []
+    cache, real, found = FilterCache(), DocumentStore.pages_of_fields, []
 
     def rows(changes: Any) -> list[int]:
         allowed = cache.allowed({"tenant": "a"}, changes.generation, changes.store)
         assert allowed is not None
         return allowed.rows.tolist()
 
-    def matching(store: DocumentStore, condition: Any, keys: IntArray) -> Any:
-        monkeypatch.setattr(DocumentStore, "matching", real)
+    def pages_of_fields(store: DocumentStore, fields: Any, keys: IntArray) -> Any:
+        monkeypatch.setattr(DocumentStore, "pages_of_fields", real)
         found.append(rows(new))
-        return real(store, condition, keys)
+        return real(store, fields, keys)
 
-    monkeypatch.setattr(DocumentStore, "matching", matching)
+    monkeypatch.setattr(DocumentStore, "pages_of_fields", pages_of_fields)
     found.append(rows(old))
     found.append(rows(new))
     assert found == [[3, 4], [0, 1, 2], [3, 4]]
@@ -164,8 +166,26 @@ def test_a_filter_that_is_known_asks_no_sql_also_where_the_store_has_moved_on(
     newer = cache.allowed(FLYING, changes.generation, changes.store)
     assert newer is not None
     assert (newer.count, asked) == (4, [1])
-    with pytest.raises(StaleError):
-        cache.allowed(FLYING, old, changes.store)
+    again = cache.allowed(FLYING, old, changes.store)
+    assert known is not None
+    assert again is not None
+    assert again.mask.tolist() == known.mask.tolist()
+    assert asked == [1]
+
+
+def test_another_filter_on_a_field_reads_nothing(retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, index = asked_keys(monkeypatch), retriever.index
+    for legs in range(10):
+        index.search(["bees"], 9, {"legs": legs})
+    assert asked == [8]
+    index.search(["bees"], 9, {"legs": {"$gt": 1}, "flies": True})
+    assert asked == [8, 8]
+    index.add([Document("bat", "bats fly", {"flies": True, "legs": 2})])
+    for legs in range(10):
+        index.search(["bees"], 9, {"legs": {"$gte": legs}})
+    assert asked == [8, 8, 1]
+    assert "bat" in {hit.doc_id for hit in index.search(["bees"], 9, {"legs": 2, "flies": True})[0]}
+    assert asked == [8, 8, 1, 1]
 
 
 def test_a_deletion_asks_for_no_metadata(retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,24 +207,114 @@ def test_a_filter_that_allows_every_living_row_still_hides_the_dead(retriever: H
     assert allowed.count == 7
 
 
-def test_the_filters_used_last_are_kept_and_no_more(
+@pytest.mark.parametrize("limit", ["number", "bytes"])
+def test_the_filters_used_last_are_kept_within_the_limits(
+    retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    changes, cache = retriever.index._changes, FilterCache()
+    asked: dict[int, Any] = {}
+
+    def is_kept(legs: int) -> bool:
+        before, asked[legs] = asked.get(legs), cache.allowed({"legs": legs}, changes.generation, changes.store)
+        return asked[legs] is before
+
+    is_kept(0)
+    numbering = cache._numbering
+    assert numbering is not None
+    if limit == "number":
+        monkeypatch.setattr("hybridret.filtering._MOST_FILTERS", 3)
+    else:
+        monkeypatch.setattr("hybridret.filtering.FILTER_BYTES", 3 * numbering._n_bytes() + 10)
+    assert [is_kept(legs) for legs in (2, 4)] == [False] * 2
+    assert is_kept(0)
+    assert not is_kept(6)
+    assert [is_kept(legs) for legs in (0, 4, 6)] == [True] * 3
+    assert not is_kept(2)
+
+
+def test_what_is_derived_from_a_filter_counts_as_its_bytes(
     retriever: HybridRetriever, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridret.filtering._KEPT", 3)
     changes, cache = retriever.index._changes, FilterCache()
-    asked = asked_keys(monkeypatch)
+    first = cache.allowed({"legs": 2}, changes.generation, changes.store)
+    numbering = cache._numbering
+    assert first is not None
+    assert numbering is not None
+    before = numbering._n_bytes()
+    _ = first.rows, first.bitmap, first.derived(object(), lambda mask: np.zeros(1000))
+    assert numbering._n_bytes() == before + 8 * first.count + 1 + 8000
+    monkeypatch.setattr("hybridret.filtering.FILTER_BYTES", 8000)
+    cache.allowed({"legs": 4}, changes.generation, changes.store)
+    assert cache.allowed({"legs": 2}, changes.generation, changes.store) is not first
 
-    def ask(legs: int) -> bool:
-        """Whether the filter was known."""
-        asked.clear()
+
+def test_filters_of_an_older_generation_hold_no_rows(retriever: HybridRetriever) -> None:
+    changes, cache = retriever.index._changes, FilterCache()
+    for legs in range(3):
         cache.allowed({"legs": legs}, changes.generation, changes.store)
-        return not asked
+    retriever.index.delete(["cat"])
+    cache.allowed({"legs": 0}, changes.generation, changes.store)
+    numbering = cache._numbering
+    assert numbering is not None
+    assert [known.allowed is None for known in numbering.filters.values()] == [True, True, False]
 
-    assert [ask(legs) for legs in (0, 2, 4)] == [False] * 3
-    assert ask(0)
-    assert not ask(6)
-    assert [ask(legs) for legs in (0, 4, 6)] == [True] * 3
-    assert not ask(2)
+
+@pytest.mark.parametrize("filter", [[], (), "", 0, False, [("legs", 2)]])
+def test_what_is_no_mapping_is_not_taken_for_no_filter(retriever: HybridRetriever, filter: Any) -> None:
+    with pytest.raises(FilterError, match="a filter is a mapping of field to value"):
+        retriever.index.search(["bees"], 9, filter)
+
+
+def test_the_names_of_fields_are_those_that_documents_have(retriever: HybridRetriever) -> None:
+    index = retriever.index
+    before = {"flies", "legs", "name", "name.en"}
+    assert index.metadata_fields() == before
+    index.add(
+        [Document("bat", "bats fly", {"by": {"name": "ann", "at": None}, "seen": [{"on.day": 1}, 5, [{"x": 1}]]})]
+    )
+    nested = {"by", "by.name", "by.at", "seen", "seen.on.day"}
+    assert index.metadata_fields() == before | nested
+    index.delete(["bat"])
+    index.compact()
+    assert index.metadata_fields() == before
+
+
+RETRIEVING = [("dense",), ("bm25",), ("docid",), ("dense", "bm25", "docid")]
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.fixed_dictionaries({}, optional={"groups": st.lists(st.sampled_from("abc"), max_size=3) | st.just("a")}),
+        min_size=1,
+        max_size=8,
+    ),
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=2),
+)
+def test_an_access_list_means_the_same_to_every_retriever(
+    make_embeddings: Any, metadatas: list[dict[str, Any]], wanted: list[str]
+) -> None:
+    retriever = HybridRetriever.from_texts(
+        ["t"] * len(metadatas),
+        metadatas,
+        [str(number) for number in range(len(metadatas))],
+        embedding_model=make_embeddings(4),
+        docid_levels=1,
+        k=20,
+    )
+    held = {str(number): set(metadata.get("groups", [])) for number, metadata in enumerate(metadatas)}
+    for filter, expected in (
+        ({"groups": {"$in": wanted}}, {doc_id for doc_id, groups in held.items() if groups & set(wanted)}),
+        ({"groups": {"$nin": wanted}}, {doc_id for doc_id, groups in held.items() if not groups & set(wanted)}),
+        ({"groups": {"$ne": wanted[0]}}, {doc_id for doc_id, groups in held.items() if wanted[0] not in groups}),
+        ({"groups": {"$all": wanted}}, {doc_id for doc_id, groups in held.items() if set(wanted) <= groups}),
+        ({"groups": {"$contains": wanted}}, {doc_id for doc_id, groups in held.items() if set(wanted) <= groups}),
+        ({"groups": wanted[0]}, {doc_id for doc_id, groups in held.items() if wanted[0] in groups}),
+    ):
+        for names in RETRIEVING:
+            (hits,) = retriever.index.search(["t"], 20, filter, names)
+            assert {hit.doc_id for hit in hits} == expected
+        assert {document.id for document in retriever.invoke("t", filter=filter)} == expected
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -240,3 +350,25 @@ def test_after_any_changes_a_kept_filter_allows_what_a_new_one_does(
                 assert one.mask.tolist() == other.mask.tolist()
                 ids = {changes.generation.ids[row] for row in one.rows}
                 assert ids == {doc.doc_id for _, doc in changes.store.documents() if doc.metadata["n"] == value}
+
+
+def test_dates_and_numpy_values_go_through_a_bundle(embeddings: Any, tmp_path: Path) -> None:
+    days = [date(2024, 5, day) for day in (1, 2, 3)]
+    retriever = HybridRetriever.from_texts(
+        ["old", "new", "newest"],
+        [{"day": day, "size": np.float32(number) / 4, "of": np.array(["x"])} for number, day in enumerate(days)],
+        ["0", "1", "2"],
+        path=tmp_path / "b",
+        embedding_model=embeddings,
+        docid_levels=1,
+    )
+    for asked in (retriever, HybridRetriever.load(tmp_path / "b", embedding_model=embeddings)):
+        for filter, expected in (
+            ({"day": {"$gte": days[1]}}, {"1", "2"}),
+            ({"day": {"$lt": datetime(2024, 5, 2, 12)}}, {"0", "1"}),
+            ({"day": {"$in": np.array(days[:1], dtype="datetime64[D]")}}, {"0"}),
+            ({"size": np.float64(0.25), "of": "x"}, {"1"}),
+        ):
+            assert {document.id for document in asked.invoke("new", filter=filter)} == expected
+        (document,) = asked.index.get(["1"])
+        assert document.metadata == {"day": "2024-05-02", "size": 0.25, "of": ["x"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,30 +14,21 @@ from typing import Any
 import numpy as np
 
 from hybridret.errors import BundleError, InputError
-from hybridret.store.bundle import check_entry
-from hybridret.store.filters import Condition, is_text
-from hybridret.types import BoolArray, Document, IntArray
+from hybridret.store.database import (
+    LOCK_SECONDS,
+    begin_writing,
+    connect,
+    database_address,
+    new_database,
+    open_database,
+)
+from hybridret.store.metadata import encode_metadata, is_text, names_of, select_fields
+from hybridret.types import Document, IntArray
 
-SCHEMA_VERSION = 2
-LOCK_SECONDS = 30.0
-_SCHEMA = f"""
-CREATE TABLE documents (
-    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, text TEXT NOT NULL, metadata TEXT NOT NULL, cut INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE TABLE deleted (key INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
-CREATE TABLE state (
-    only INTEGER PRIMARY KEY CHECK (only = 0), generation INTEGER NOT NULL, value TEXT NOT NULL,
-    checksum INTEGER NOT NULL
-);
-INSERT INTO state VALUES (0, 0, '{{}}', {zlib.crc32(b"{}")});
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
 _COLUMNS = "key, id, text, metadata, cut, checksum"
 _MOST_PARAMETERS = 500
 _PAGE_OF_TEXTS = 1000
-_DEEPEST = 100
-_JOURNAL, _MAGIC = "-journal", bytes.fromhex("d9d505f920a163d7")
+_PAGE_OF_FIELDS = 10_000
 
 
 class DocumentStore:
@@ -63,7 +53,7 @@ class DocumentStore:
     @classmethod
     def in_memory(cls) -> DocumentStore:
         """A new, empty database that goes with the process."""
-        connection = _new_database(":memory:")
+        connection = new_database(":memory:")
         return cls(connection, connection, "the in-memory index")
 
     @classmethod
@@ -77,31 +67,8 @@ class DocumentStore:
         Raises:
             BundleError: It is no such database, damaged, or of another schema.
         """
-        _check_files(file)
-        address = f"{file.resolve().as_uri()}?mode=rw"
-        try:
-            connection = _connect(address, timeout)
-            connection.execute("BEGIN")
-            schema = _schema_of(connection)
-            version, pages, page_bytes = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("user_version", "page_count", "page_size")
-            )
-            n_bytes = file.stat().st_size
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise BundleError(f"{file} cannot be read: {error}") from error
-        if version > SCHEMA_VERSION:
-            raise BundleError(
-                f"{file} has schema {version}, this hybridret reads {SCHEMA_VERSION}: it was written by a newer one"
-            )
-        if version and version < SCHEMA_VERSION and {"documents", "state"} <= {name for _, name, _ in schema}:
-            raise BundleError(f"{file} was written by an older hybridret; index the corpus again")
-        if n_bytes < pages * page_bytes or n_bytes % page_bytes:
-            raise BundleError(f"{file} is damaged: its size is not what it says")
-        if version != SCHEMA_VERSION or schema != _schema_of(_new_database(":memory:")):
-            raise BundleError(f"{file} is not the database of a hybridret bundle")
-        return cls(connection, _connect(address, timeout), str(file))
+        address = database_address(file)
+        return cls(open_database(file, timeout), connect(address, timeout), str(file))
 
     def copy_to(self, file: Path) -> None:
         """Writes the whole database, as it was committed last, to a new file.
@@ -109,7 +76,7 @@ class DocumentStore:
         A thread in a transaction may do so too: SQLite's backup would wait for the end of one of its own connection.
         """
         with self.reading(committed=True) as connection:
-            target = _connect(f"{file.resolve().as_uri()}?mode=rwc", LOCK_SECONDS)
+            target = connect(f"{file.resolve().as_uri()}?mode=rwc", LOCK_SECONDS)
             try:
                 connection.backup(target)
             finally:
@@ -134,7 +101,7 @@ class DocumentStore:
             self._writing_thread = get_ident()
             try:
                 with self.reading() as connection:
-                    _begin(connection, waits)
+                    begin_writing(connection, waits)
                     try:
                         yield
                         connection.execute("COMMIT")
@@ -173,7 +140,7 @@ class DocumentStore:
         except sqlite3.OperationalError as error:
             hint = ": another process is writing to it" if "locked" in str(error) else ""
             raise BundleError(f"{self._name}: {error}{hint}") from error
-        except (sqlite3.Error, sqlite3.Warning, UnicodeDecodeError, OverflowError) as error:
+        except (sqlite3.Error, sqlite3.Warning, UnicodeDecodeError, OverflowError, json.JSONDecodeError) as error:
             raise BundleError(f"{self._name} is damaged: {error}") from error
 
     def insert(self, first_key: int, documents: Sequence[Document], cut: IntArray) -> None:
@@ -270,27 +237,37 @@ class DocumentStore:
             documents, tokens = connection.execute("SELECT count(*), sum(cut) FROM documents WHERE cut > 0").fetchone()
         return documents, tokens or 0
 
-    def matching(self, condition: Condition, keys: IntArray) -> BoolArray:
-        """Marks the documents whose metadata meet a condition.
+    def pages_of_fields(self, fields: Sequence[str], keys: IntArray) -> Iterator[list[tuple[Any, ...]]]:
+        """Reads fields of the metadata, in pages by key; no other thread reads until the last page.
 
         Args:
-            condition: The compiled filter.
-            keys: *Shape:* (n,), int64, ascending.
+            fields: Names of fields; a field of a field is part of it.
+            keys: *Shape:* (n,), int64, ascending; documents from the first to the last are read.
 
-        Returns:
-            *Shape:* (n,), bool, by key.
+        Yields:
+            For each document its key and then what ``decode_fields`` takes.
         """
-        matches = np.zeros(len(keys), dtype=np.bool_)
-        if len(keys):
-            with self.reading() as connection:
-                found = connection.execute(
-                    f"SELECT key FROM documents WHERE key >= ? AND key <= ? AND ({condition.sql})",
-                    (int(keys[0]), int(keys[-1]), *condition.values),
-                )
-                matching = np.array([key for (key,) in found], dtype=np.int64)
-            at = np.searchsorted(keys, matching)
-            matches[at[keys[at] == matching]] = True
-        return matches
+        if not len(keys):
+            return
+        selected, values = select_fields(fields)
+        with self.reading() as connection:
+            cursor = connection.execute(
+                f"SELECT key, {selected} FROM documents WHERE key >= ? AND key <= ? ORDER BY key",
+                [*values, int(keys[0]), int(keys[-1])],
+            )
+            while page := cursor.fetchmany(_PAGE_OF_FIELDS):
+                yield page
+
+    def field_names(self, first_key: int = 0) -> set[str]:
+        """The names of the fields that documents from a key on have, those of fields in objects with dots.
+
+        Takes about half a second per 100,000 documents.
+        """
+        names: set[str] = set()
+        with self.reading() as connection:
+            for (metadata,) in connection.execute("SELECT metadata FROM documents WHERE key >= ?", [first_key]):
+                names.update(names_of(json.loads(metadata)))
+        return names
 
     @property
     def generation(self) -> int:
@@ -374,86 +351,5 @@ class DocumentStore:
             raise BundleError(f"{self._name} is damaged: document {doc_id!r}: {error}") from error
 
 
-def encode_metadata(document: Document) -> str:
-    """A document's metadata as JSON, keys as they are, since SQLite finds no escaped ones.
-
-    Raises:
-        InputError: A value is one that JSON cannot hold, a key is no string, or it is nested so deep that SQLite's JSON
-            functions would fail on it.
-    """
-    try:
-        _check_nesting(document.metadata, _DEEPEST)
-        encoded = json.dumps(document.metadata, allow_nan=False, ensure_ascii=False)
-        return encoded if is_text(encoded) else json.dumps(document.metadata)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"the metadata of document {document.doc_id!r} cannot be held as JSON: {error}") from error
-
-
-def _check_nesting(value: Any, depth: int) -> None:
-    if isinstance(value, dict | list | tuple):
-        if not depth:
-            raise ValueError(f"it is nested deeper than {_DEEPEST}")
-        if isinstance(value, dict) and (odd := [key for key in value if not isinstance(key, str)]):
-            raise ValueError(f"the key {odd[0]!r} is no string")
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_nesting(inner, depth - 1)
-
-
 def _checksum(key: int, doc_id: str, text: str, metadata: str, cut: int) -> int:
     return zlib.crc32("\0".join([str(key), doc_id, text, metadata, str(cut)]).encode("utf-8", "surrogatepass"))
-
-
-def _check_files(file: Path) -> None:
-    """Refuses what SQLite would follow out of the folder, wait for without end, or delete elsewhere.
-
-    A journal whose last bytes name another file makes SQLite delete that file, wherever it lies, when it rolls the
-    journal back (file format, 3.3: super-journals); a change of one database never writes such a name.
-
-    Raises:
-        BundleError: The database or a file that SQLite puts beside it is a link or no file, or a journal names another.
-    """
-    for suffix in ("", _JOURNAL, "-wal", "-shm"):
-        check_entry(file.with_name(file.name + suffix))
-    journal = file.with_name(file.name + _JOURNAL)
-    try:
-        with journal.open("rb") as opened:
-            opened.seek(-len(_MAGIC), os.SEEK_END)
-            names_another = opened.read() == _MAGIC
-    except OSError:
-        return
-    if names_another:
-        raise BundleError(f"{journal} names another file; a change of this database never does")
-
-
-def _connect(address: str, timeout: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        address,
-        uri=address.startswith("file:"),
-        check_same_thread=False,
-        isolation_level=None,
-        timeout=timeout,
-    )
-    for setting in ("synchronous = EXTRA", "trusted_schema = OFF", "cell_size_check = ON"):
-        connection.execute(f"PRAGMA {setting}")
-    return connection
-
-
-def _begin(connection: sqlite3.Connection, waits: bool) -> None:
-    """Takes the write lock, at once or not at all where it shall not wait."""
-    timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0]
-    if not waits:
-        connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {timeout}")
-
-
-def _new_database(address: str) -> sqlite3.Connection:
-    connection = _connect(address, LOCK_SECONDS)
-    connection.executescript(_SCHEMA)
-    return connection
-
-
-def _schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
-    return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall()
