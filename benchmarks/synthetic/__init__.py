@@ -13,6 +13,7 @@ from benchmarks.synthetic.code import code_lines
 from benchmarks.synthetic.copies import copy_documents, with_copies
 from benchmarks.synthetic.languages import two_languages
 from benchmarks.synthetic.manual import lookups, manual
+from benchmarks.synthetic.records import inventory, log_lines
 from benchmarks.synthetic.short import claims, commands, posts, turns
 from benchmarks.synthetic.words import one_word
 
@@ -57,6 +58,8 @@ _SINGLE: Mapping[str, Callable[[], Collection]] = {
     "commands": commands,
     "claims": claims,
     "code-lines": code_lines,
+    "inventory": inventory,
+    "log-lines": log_lines,
     "two-languages": two_languages,
     "manual-pages": manual,
 }
