@@ -134,7 +134,8 @@ def main() -> None:
         with progress_bars() as progress:
             row = measure_collection(name, find_collections(name, options.split), encoder, progress, options.grown)
         rows = {**kept, ", ".join([Path(name).name, *settings]): {**row, "commit": commit}}
-        write_result(NAME, {"summary": summarise(rows), "collections": rows}, folder=options.results, is_printed=False)
+        result = {"summary": summarise(rows), "collections": rows}
+        write_result(NAME, result, [Path(row).name for row in rows], options.results, is_printed=False)
     show(kept_rows(options.results))
 
 

@@ -11,10 +11,12 @@ from functools import partial
 from benchmarks.collection import Collection
 from benchmarks.synthetic.code import code_lines
 from benchmarks.synthetic.copies import copy_documents, with_copies
+from benchmarks.synthetic.faq import faq
 from benchmarks.synthetic.languages import two_languages
 from benchmarks.synthetic.manual import lookups, manual
+from benchmarks.synthetic.records import inventory, log_lines
 from benchmarks.synthetic.short import claims, commands, posts, turns
-from benchmarks.synthetic.words import one_word
+from benchmarks.synthetic.words import descriptions, one_word
 
 __all__ = ["LOOKUPS", "SYNTHETIC", "copy_documents", "synthetic_collections", "with_copies"]
 
@@ -52,11 +54,15 @@ def _copied(make: Callable[[], Collection], times: int) -> list[Collection]:
 
 _SINGLE: Mapping[str, Callable[[], Collection]] = {
     "one-word": one_word,
+    "descriptions": descriptions,
+    "faq": faq,
     "posts": posts,
     "turns": turns,
     "commands": commands,
     "claims": claims,
     "code-lines": code_lines,
+    "inventory": inventory,
+    "log-lines": log_lines,
     "two-languages": two_languages,
     "manual-pages": manual,
 }

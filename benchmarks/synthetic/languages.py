@@ -86,7 +86,8 @@ def two_languages() -> Collection:
         Document(document_id(at), (_GERMAN if german[at] else _ENGLISH)[each.pattern].format(**filled[at]), {})
         for at, each in enumerate(facts)
     ]
-    queries, qrels, texts = {}, {}, set()
+    queries: dict[str, str] = {}
+    qrels, texts = {}, set()
     for at in [int(at) for _ in range(3) for at in generator.permutation(len(facts))]:
         crossing = generator.random() < 1 / 3
         language = "de" if german[at] != crossing else "en"

@@ -1,4 +1,4 @@
-"""Documents of one word each: the word itself is asked for, misspelt or described."""
+"""Documents of one word each, asked for by name or description; and descriptions, asked for by the word."""
 
 from __future__ import annotations
 
@@ -185,6 +185,21 @@ autumn: season when leaves fall
 winter: coldest season
 """
 _SEED = 11
+_KINDS = (
+    "animal",
+    "bird",
+    "instrument",
+    "device",
+    "person",
+    "tool",
+    "organ",
+    "sport",
+    "game",
+    "drink",
+    "fruit",
+    "land",
+)
+_ASKED = ("{word}", "what is a {word}", "which {kind} is a {word}", "{kind} called {word}", "tell me about {word}")
 
 
 def one_word() -> Collection:
@@ -199,3 +214,21 @@ def one_word() -> Collection:
             queries[f"{kind}{at}"], qrels[f"{kind}{at}"] = text, {document_id(at): 1}
     documents = [Document(document_id(at), word, {}) for at, (word, _) in enumerate(glosses)]
     return make_collection("one-word", documents, queries, qrels)
+
+
+def descriptions() -> Collection:
+    """About 170 descriptions without the word that they describe, which is asked for.
+
+    Words tell little here, and mislead: a question names the kind of thing, which others are as well.
+    """
+    generator = np.random.default_rng(_SEED)
+    glosses = [line.split(": ", 1) for line in _GLOSSES.strip().splitlines()]
+    glosses = [glosses[at] for at in generator.permutation(len(glosses))]
+    queries, qrels = {}, {}
+    for at, (word, gloss) in enumerate(glosses):
+        kind = next((kind for kind in _KINDS if kind in gloss), "thing")
+        for number, way in enumerate(generator.permutation(len(_ASKED))[:2]):
+            text = typed(_ASKED[way].format(word=word, kind=kind), generator)
+            queries[f"q{at}-{number}"], qrels[f"q{at}-{number}"] = text, {document_id(at): 1}
+    documents = [Document(document_id(at), gloss, {}) for at, (_, gloss) in enumerate(glosses)]
+    return make_collection("descriptions", documents, queries, qrels)

@@ -78,13 +78,13 @@ def test_rows_of_other_runs_stay_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zoo: Path
 ) -> None:
     monkeypatch.setattr(fusion_safety, "make_encoder", lambda _: make_encoder(StubEmbeddings()))
-    for name in ("documents-100", str(zoo)):
+    for name in ("documents-1", str(zoo)):
         arguments = ["fusion_safety", name, "--results", str(tmp_path), "--cache", str(tmp_path / "vectors")]
         monkeypatch.setattr("sys.argv", arguments)
         fusion_safety.main()
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     written = json.loads((tmp_path / "fusion_safety.json").read_text(encoding="utf-8"))["result"]
-    assert list(written["collections"]) == ["documents-100", zoo.name]
+    assert list(written["collections"]) == ["documents-1", zoo.name]
     assert told == written["summary"]
     assert told["collections"] == 2
 

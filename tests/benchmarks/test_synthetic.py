@@ -30,7 +30,10 @@ def test_every_judgement_is_of_a_document_and_two_calls_give_the_same(name: str)
             assert set(grades) <= set(ids)
 
 
-@pytest.mark.parametrize("name", ["posts", "turns", "commands", "claims", "code-lines", "two-languages", "one-word"])
+@pytest.mark.parametrize(
+    "name",
+    ["posts", "turns", "commands", "claims", "code-lines", "inventory", "log-lines", "two-languages", "one-word"],
+)
 def test_short_collections_are_short_and_no_text_stands_twice(name: str) -> None:
     (collection,) = synthetic_collections(name)
     texts = [document.text for document in collection.documents]
