@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import regex
@@ -57,7 +58,7 @@ _LONGEST_PREFIX = 3
 ones the parts alone are asked for: asked for thrice, one word would outweigh the others."""
 _INDIC, _SHORT_INDIC = {"hindi", "nepali"}, 2
 """Words of two characters (with their marks) lose their root to Snowball's stemmer: it takes water for a betel leaf."""
-_CACHED_WORDS = 500_000
+_CACHED_WORDS, _CACHED_QUERIES = 500_000, 256
 
 
 class Tokenizer:
@@ -92,6 +93,7 @@ class Tokenizer:
         self._joiner = "\u200c" if language == "persian" else ""
         self._stemmer = None if language == "none" else Stemmer.Stemmer(language)
         self._terms_of = lru_cache(_CACHED_WORDS)(self._token_terms)
+        self._counts_of = lru_cache(_CACHED_QUERIES)(self._query_counts)
 
     def __call__(self, text: str) -> list[str]:
         """The terms of a query.
@@ -103,6 +105,20 @@ class Tokenizer:
             Terms in the order of the text, repeated as often as they occur.
         """
         return self._terms(text, of_document=False)
+
+    def query_counts(self, text: str) -> Mapping[str, int]:
+        """How often a query has each of its terms, in the order of their first occurrence; not to be changed.
+
+        The last few hundred are remembered by their texts: search, scores of pooled rows, coverage and explanations ask
+        for the same ones one after the other.
+
+        Args:
+            text: Any text.
+        """
+        return self._counts_of(text)
+
+    def _query_counts(self, text: str) -> Mapping[str, int]:
+        return Counter(self(text))
 
     def document_terms(self, text: str) -> list[str]:
         """The terms of a document: a query's, and further ones by which other spellings in queries find it.
