@@ -13,7 +13,7 @@ import Stemmer
 from hybridret.bm25.folding import fold_accents, fold_case
 from hybridret.bm25.plurals import singular
 from hybridret.errors import InputError
-from hybridret.words import SPACED_WORD, UNSPACED_RUN, is_unspaced_run, normalise_text, split_clusters, split_pairs
+from hybridret.words import PAIRED_RUN, UNPAIRED_WORD, is_paired_run, normalise_text, split_clusters, split_pairs
 
 TOKENIZER_VERSION = 2
 """Grows with every change of the terms that a text gives; a bundle tells which its postings come from."""
@@ -38,7 +38,7 @@ def _token_pattern(word: str, letters: str) -> str:
 
 _LETTERS = r"\p{L}\p{M}\p{N}_"
 _ASCII_TOKEN = re.compile(_token_pattern("[A-Za-z0-9_]+", "A-Za-z0-9_"))
-_TOKEN_OF_ANY_SCRIPT = regex.compile(f"{UNSPACED_RUN}|{_token_pattern(SPACED_WORD, _LETTERS)}", regex.V1)
+_TOKEN_OF_ANY_SCRIPT = regex.compile(f"{PAIRED_RUN}|{_token_pattern(UNPAIRED_WORD, _LETTERS)}", regex.V1)
 _HYPHEN = re.compile("[-‐]")
 _HYPHEN_AT_LINE_END = re.compile(r"(?<=\w[-‐])\r?\n(?=\w)")
 _ACRONYM = "\0"
@@ -137,7 +137,7 @@ class Tokenizer:
     def _terms(self, text: str, of_document: bool) -> list[str]:
         terms: list[str] = []
         for token in self._tokens(text):
-            if is_unspaced_run(token):
+            if is_paired_run(token):
                 pairs = split_pairs(token)
                 if of_document and len(characters := split_clusters(token)) > 1:
                     terms += characters
