@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hybridret.data.lifted import LIFTERS, is_cjk
-from hybridret.data.off_topic import CHINESE, ENGLISH
+from hybridret.data.lifted import LIFTERS
+from hybridret.data.off_topic import off_topic_questions
 from hybridret.fit_questions import N_LIFTED, Documents, Question, draw_rows, lifted_questions, lookup_questions
 from hybridret.fusion import PRIOR, Ranker
 from hybridret.fusion.calibration import fit_sigmoids
@@ -174,8 +174,8 @@ def _off_topic_scores(
     if not generation.n_documents:
         return ()
     sample = documents(sorted(generation.keys[draw_rows(generation, "language")[:_BATCH]].tolist()))
-    is_chinese = 2 * sum(is_cjk(document.text) for document in sample.values()) > len(sample)
-    questions = [Question(text, {}) for text in (CHINESE if is_chinese else ENGLISH)]
+    texts = off_topic_questions(document.text for document in sample.values())
+    questions = [Question(text, {}) for text in texts]
     judged = judge(generation, questions, encoder)
     return tuple(sorted(float(shown_scores(ranker, question).max(initial=0.0)) for question in judged))
 

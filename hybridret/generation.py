@@ -377,7 +377,7 @@ class Generation:
 
     def query_facts(self, text: str) -> ScoreArray:
         """What a query looks like to the ranker's trees. *Shape:* (n_facts,)."""
-        terms = list(dict.fromkeys(self.bm25.tokenizer(text)))
+        terms = list(self.bm25.tokenizer.query_counts(text))
         unknown = sum(not self.bm25.postings.document_count(term) for term in terms)
         return query_facts(text, terms, unknown)
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import regex
 
 from hybridret.allowed import Allowed
 from hybridret.generation import Generation
 from hybridret.types import Document, FloatArray, Queries
+from hybridret.words import CLUSTER, PAIRED_RUN, UNPAIRED_WORD, UNSPACED, is_paired_run
 
 MOST_TOKENS = 64
 _N_TERMS, _NEAREST = 3, 50
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_TOKEN = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
-_PIECE = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]+(?:['.][^\W{_CJK}]+)*")
-_IS_CJK = re.compile(f"[{_CJK}]")
+_TOKEN = regex.compile(rf"(?={UNSPACED}){CLUSTER}|(?:(?!{UNSPACED})\S)+", regex.V1)
+_PIECE = regex.compile(rf"{PAIRED_RUN}|{UNPAIRED_WORD}(?:['’.]{UNPAIRED_WORD})*", regex.V1)
 
 
 def query_tokens(text: str) -> list[str]:
-    """The first 64 words of a query; each Chinese, Japanese or Korean character is one."""
+    """The first 64 words of a query; each character of a script without spaces is one."""
     return _TOKEN.findall(text)[:MOST_TOKENS]
 
 
@@ -106,7 +105,7 @@ def _weighted(generation: Generation, text: str) -> dict[str, float]:
     """The tf-idf weight of each of a text's words, in its most frequent form in lower case."""
     forms: dict[str, Counter[str]] = defaultdict(Counter)
     for token in _PIECE.findall(text):
-        terms, is_word = generation.bm25.tokenizer(token), not _IS_CJK.match(token)
+        terms, is_word = generation.bm25.tokenizer(token), not is_paired_run(token)
         for term in terms[:1] if is_word else terms:
             forms[term][token.lower() if is_word else term] += 1
     idf = generation.bm25.postings.idf

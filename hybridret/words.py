@@ -3,9 +3,8 @@
 After Unicode's text segmentation (UAX #29): letters, digits and underscores make words, and combining marks (Mn, Mc)
 belong to the letter they follow, so that Hindi, Tamil or vocalised Arabic words stay whole. Characters that are not
 seen (category Cf and default-ignorable ones: soft hyphens, joiners, zero-width spaces, variation selectors) neither
-cut words nor tell them apart. Two kinds of script write words without spaces between them: Chinese, Japanese and
-Korean characters (Korean has spaces, and particles glued to its words), and those of line-breaking class SA (UAX #14):
-Thai, Lao, Khmer, Burmese and their kin.
+cut words nor tell them apart. Two kinds of script write words without spaces between them: Chinese and Japanese, and
+those of line-breaking class SA (UAX #14): Thai, Lao, Khmer, Burmese and their kin.
 """
 
 from __future__ import annotations
@@ -18,31 +17,48 @@ import regex
 SOUTH_EAST_ASIAN = r"\p{Line_Break=SA}"
 IDEOGRAPHIC = r"[[\p{Han}\p{Hiragana}\p{Katakana}ー]&&[\p{L}\p{N}]]"
 """Chinese and Japanese: ideographs and kana, without punctuation."""
-CJK = r"[[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Hangul}]&&[\p{L}\p{N}]]"
-UNSPACED_RUN = rf"{CJK}[{CJK}\p{{Mn}}\p{{Mc}}]*|{SOUTH_EAST_ASIAN}+"
-"""Characters in a row whose words are not told apart by spaces."""
-_SPACED = rf"[[\p{{L}}\p{{N}}_]--{CJK}--{SOUTH_EAST_ASIAN}]"
-_IN_WORD = rf"[{_SPACED}\p{{Mn}}\p{{Mc}}]"
-SPACED_WORD = rf"{_SPACED}(?:{_IN_WORD}|\p{{Cf}}+(?={_IN_WORD}))*"
-"""A word of a script with spaces, underscores among its letters; unseen characters may stand inside."""
+_HANGUL = r"[\p{Hangul}&&\p{L}]"
+_MARKS = r"\p{Mn}\p{Mc}"
+
+
+def _run(letters: str) -> str:
+    return rf"{letters}[{letters}{_MARKS}]*|{SOUTH_EAST_ASIAN}+"
+
+
+def _word(letters: str) -> str:
+    inside = rf"[{letters}{_MARKS}]"
+    return rf"{letters}(?:{inside}|\p{{Cf}}+(?={inside}))*"
+
+
+UNSPACED = rf"[{IDEOGRAPHIC}{SOUTH_EAST_ASIAN}]"
+"""A character of a script that writes words without spaces between them."""
+UNSPACED_RUN = _run(IDEOGRAPHIC)
+"""Such characters in a row."""
+PAIRED_RUN = _run(f"[{IDEOGRAPHIC}{_HANGUL}]")
+"""Characters in a row that are searched for by pairs: those, and Korean ones, whose words end in particles."""
+PLAIN_WORD = _word(rf"[[\p{{L}}\p{{N}}]--{UNSPACED}]")
+"""A word of a script with spaces; unseen characters may stand inside."""
+UNPAIRED_WORD = _word(rf"[[\p{{L}}\p{{N}}_]--{UNSPACED}--{_HANGUL}]")
+"""Such a word, but for Korean ones, underscores among its letters."""
+WORD = regex.compile(f"{UNSPACED_RUN}|{PLAIN_WORD}", regex.V1)
+"""A word without underscores, or a run of characters whose words are not told apart."""
+CLUSTER = (
+    r"(?:\p{Logical_Order_Exception}*\P{M}[\p{M}\u0e30\u0e32\u0e33\u0e45\u0eb0\u0eb2\u0eb3]*"
+    r"(?:(?<=[\u1039\u17d2\u1a60])\P{M}\p{M}*)*|\p{M}+|\p{Logical_Order_Exception}+)"
+)
+"""What a reader sees as a character: a letter with its marks, a Thai or Lao one with the vowels around it."""
+_CLUSTER = regex.compile(CLUSTER)
+_IS_UNSPACED, _IS_PAIRED = regex.compile(UNSPACED, regex.V1), regex.compile(PAIRED_RUN, regex.V1)
+_FIRST_UNSPACED = "\u0e01"
 _IGNORABLE = regex.compile(r"[\p{Cf}\p{Default_Ignorable_Code_Point}]")
 _ZERO_WIDTH_SPACE = regex.compile(rf"(?<={SOUTH_EAST_ASIAN})\u200b+|\u200b+(?={SOUTH_EAST_ASIAN})")
 _OTHER_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
 _APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\u201b", "''''")
 _OPTIONAL_MARKS = regex.compile(
-    "[\u0640\u064b-\u0652\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]"
+    "[\u0640\u064b-\u0652\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed"
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]"
 )
 """Vowel signs of Arabic and Hebrew, which most texts leave out, and the stroke that lengthens Arabic words."""
-_CLUSTER = regex.compile(
-    r"\p{Logical_Order_Exception}*\P{M}[\p{M}\u0e30\u0e32\u0e33\u0e45\u0eb0\u0eb2\u0eb3]*"
-    r"(?:(?<=[\u1039\u17d2\u1a60])\P{M}\p{M}*)*|\p{M}+|\p{Logical_Order_Exception}+"
-)
-_RUN = regex.compile(UNSPACED_RUN, regex.V1)
-_UNSPACED = regex.compile(rf"{IDEOGRAPHIC}|{SOUTH_EAST_ASIAN}", regex.V1)
-_FIRST_UNSPACED = "\u0e01"
-_WORD = regex.compile(rf"{UNSPACED_RUN}|[{_SPACED}--_](?:[{_IN_WORD}--_]|\p{{Cf}}+(?={_IN_WORD}))*", regex.V1)
-WORD = _WORD
-"""A word without underscores, or a run of characters whose words are not told apart."""
 
 
 def normalise_text(text: str, keep: str = "") -> str:
@@ -67,18 +83,23 @@ def normalise_text(text: str, keep: str = "") -> str:
 
 
 def is_unspaced_run(token: str) -> bool:
-    """Whether a token is of characters whose words are not told apart by spaces."""
-    return token[:1] >= _FIRST_UNSPACED and _RUN.match(token) is not None
+    """Whether a token is of characters whose words no spaces tell apart."""
+    return token[:1] >= _FIRST_UNSPACED and _IS_UNSPACED.match(token) is not None
+
+
+def is_paired_run(token: str) -> bool:
+    """Whether a token is of characters that are searched for by pairs: those, and Korean ones."""
+    return token[:1] >= _FIRST_UNSPACED and _IS_PAIRED.match(token) is not None
 
 
 def is_unspaced(text: str) -> bool:
     """Whether a text tells its words apart by no spaces: a third of its characters are of such scripts."""
-    return 3 * len(_UNSPACED.findall(text)) >= max(1, len(text))
+    return 3 * len(_IS_UNSPACED.findall(text)) >= max(1, len(text))
 
 
 def split_clusters(text: str) -> list[str]:
     """What a reader sees as characters: letters with their marks, and Thai and Lao ones with the vowels around them."""
-    return _CLUSTER.findall(text)
+    return _CLUSTER.findall(text)  # type: ignore[no-any-return]
 
 
 def split_pairs(run: str) -> list[str]:

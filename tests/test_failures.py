@@ -66,7 +66,7 @@ def lone_probability(index: HybridIndex, name: str, text: str, score: float) -> 
         return 0.0
     n_alive = len(index)
     ceiling = (postings.k1 + 1) * sum(max(0.0, postings.idf(term)) for term in terms)
-    rarest = math.log(n_alive + 0.5) - math.log(0.5)
+    rarest = math.log(1 + (n_alive + 0.5) / 0.5)
     present = {term: max(0.0, postings.idf(term)) for term in terms if postings.document_count(term)}
     absent = {term for term in terms if term not in present}
     known = sum(present.values()) / (sum(present.values()) + rarest * len(absent))

@@ -135,7 +135,7 @@ def answers(generation: Generation) -> dict[str, list[tuple[list[str], list[floa
 
 
 def assert_same(one: Committed, other: Committed) -> None:
-    """The same state, arrays and search results; bm25's mean idf may be summed in another order."""
+    """The same state, arrays and search results."""
     assert one.state == other.state
     a, b = one.generation, other.generation
     for name in ("number", "epoch", "config", "next_key", "fitted_on", "fitted_at", "n_documents"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from finetune.cleaning.normal import normal_form
+from finetune.cleaning.normal import normal_form, words
 
 _WORDS_NEEDED = 4
 _TEXTS_NEEDED = 5
@@ -25,10 +25,10 @@ def find_boilerplate(texts: Sequence[str], share: float) -> set[str]:
     for text in texts:
         counts.update({normal_form(line) for line in text.splitlines()})
     needed = max(share * len(texts), _TEXTS_NEEDED)
-    return {line for line, count in counts.items() if count >= needed and line.count(" ") >= _WORDS_NEEDED - 1}
+    return {line for line, count in counts.items() if count >= needed and len(words(line)) >= _WORDS_NEEDED}
 
 
 def cut_lines(text: str, lines: set[str]) -> str:
     """Cuts lines, given in normal form, from a text; the text as it is where nothing with a word would be left."""
     kept = "\n".join(line for line in text.splitlines() if normal_form(line) not in lines)
-    return kept.strip() if normal_form(kept) else text
+    return kept.strip() if words(kept) else text

@@ -14,8 +14,9 @@ class CleanConfig:
     """What is left out of training. The defaults would rather keep a bad document than drop a good one.
 
     Attributes:
-        exact_duplicates: Whether copies, which differ in nothing but case, spacing and punctuation, are left out.
-        near_duplicates: Jaccard similarity of word triples from which a document counts as a copy; 0 leaves none out.
+        exact_duplicates: Whether copies, which differ in nothing but white space, are left out.
+        near_duplicates: Jaccard similarity of triples of words and signs from which a document counts as a copy; 0
+            leaves none out.
         garbled: Whether texts whose characters look damaged are left out.
         language: "majority" leaves out texts in another script or language than most; "any" keeps all.
         boilerplate: Share of the documents in which a line must stand to be cut from their texts; 0 cuts none.

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.cleaning.normal import content_hash, normal_form, words
+from finetune.cleaning.normal import content_hash, exact_form, words_and_signs
 
 _SHINGLE = 3
 _HASHES = 64
@@ -21,7 +21,7 @@ Hashes: TypeAlias = NDArray[np.uint64]
 
 
 def exact_duplicates(texts: Sequence[str]) -> dict[int, int]:
-    """Finds texts that differ in nothing but case, spacing and punctuation.
+    """Finds texts that differ in nothing but white space and how Unicode composes their letters.
 
     Returns:
         The position of the first such text by the position of each later one.
@@ -29,14 +29,14 @@ def exact_duplicates(texts: Sequence[str]) -> dict[int, int]:
     first: dict[str, int] = {}
     copies = {}
     for position, text in enumerate(texts):
-        kept = first.setdefault(content_hash(normal_form(text)), position)
+        kept = first.setdefault(content_hash(exact_form(text)), position)
         if kept != position:
             copies[position] = kept
     return copies
 
 
 def near_duplicates(texts: Sequence[str], threshold: float, seed: int) -> dict[int, int]:
-    """Finds texts whose sets of word triples are alike, by MinHash and banding, in time that grows with their length.
+    """Finds texts whose sets of triples of words and signs are alike, in time that grows with their length.
 
     MinHash: Broder, "On the resemblance and containment of documents", 1997; banding: Leskovec, Rajaraman and Ullman,
     "Mining of Massive Datasets", section 3.4: with b bands of r hashes a pair of similarity s meets in some
@@ -74,11 +74,14 @@ def _rows_per_band(threshold: float) -> int:
 
 
 def _shingles(texts: Sequence[str]) -> list[Hashes]:
-    """Sorted, distinct hashes of each text's word triples; of its words where it has fewer than three."""
+    """Sorted, distinct hashes of each text's triples of words and signs; of all of them where they are fewer."""
     vocabulary: dict[str, int] = {}
     found = []
     for text in texts:
-        ids = np.array([vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], dtype=np.uint64) + 1
+        ids = (
+            np.array([vocabulary.setdefault(word, len(vocabulary)) for word in words_and_signs(text)], dtype=np.uint64)
+            + 1
+        )
         mixed = np.zeros(max(len(ids) - _SHINGLE + 1, min(len(ids), 1)), dtype=np.uint64)
         for offset in range(min(_SHINGLE, len(ids))):
             mixed = _mix(mixed * _ODD + ids[offset : offset + len(mixed)])

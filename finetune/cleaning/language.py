@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+
+from hybridret.words import WORD, normalise_text
 
 _MAJORITY = 0.8
 _FOREIGN = 0.2
@@ -25,7 +26,6 @@ _STOP_WORDS = {
     "Dutch": "de het een en van in is dat op te zijn met voor niet aan er om ook als door bij wordt maar uit naar",
 }
 _PROFILES = {language: frozenset(words.split()) for language, words in _STOP_WORDS.items()}
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 def find_foreign(texts: Sequence[str]) -> dict[int, str]:
@@ -92,7 +92,7 @@ def _script_of(character: str) -> str:
 
 
 def _stop_words(text: str) -> dict[str, int]:
-    found = Counter(_WORD.findall(text.lower()))
+    found = Counter(WORD.findall(normalise_text(text).lower()))
     return {language: sum(found[word] for word in words) for language, words in _PROFILES.items()}
 
 

@@ -1,23 +1,49 @@
-"""The form of a text in which copies are equal."""
+"""The forms of a text in which copies are equal."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
-_SYMBOLS_THAT_MEAN = re.compile(r"[^\s\w]")
+import regex
+
+from hybridret.words import IDEOGRAPHIC, WORD, is_unspaced_run, normalise_text, split_clusters
+
+_PUNCTUATION_AFTER = ".,;:!?…。、"
+_ENDS = "?!…。"
+_QUOTES = "\"'“”„«»`"
+_BETWEEN_IDEOGRAPHS = regex.compile(rf"(?<={IDEOGRAPHIC})[\s,;:!?。、]+|[\s,;:!?。、]+(?={IDEOGRAPHIC})", regex.V1)
+_WORD_OR_SIGN = regex.compile(rf"{WORD.pattern}|[^\s\p{{Cf}}]", regex.V1)
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words of a text in NFKC; each ideograph and kana is a word, punctuation is none."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    """Words of a text, case and width aside; each character of a script without spaces is one, punctuation is none."""
+    return _split(WORD.findall(normalise_text(text).casefold()))
+
+
+def words_and_signs(text: str) -> list[str]:
+    """Words of a text as they are written, and its punctuation and other signs, one by one."""
+    return _split(_WORD_OR_SIGN.findall(normalise_text(text)))
+
+
+def _split(tokens: list[str]) -> list[str]:
+    return [part for token in tokens for part in (split_clusters(token) if is_unspaced_run(token) else [token])]
+
+
+def exact_form(text: str) -> str:
+    """A text in which nothing that a reader sees is changed: composed (NFC), its white space single."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def normal_form(text: str) -> str:
-    """A text's words, joined by spaces; the text's symbols where it has no words."""
-    return " ".join(words(text)) or "".join(_SYMBOLS_THAT_MEAN.findall(text))
+    """A text without what hardly ever tells two questions or lines apart: case, width, quotes, punctuation after words.
+
+    Signs that carry meaning stay: ``C++``, ``a > b``, ``-5``, ``./build``.
+    """
+    text = _BETWEEN_IDEOGRAPHS.sub("", normalise_text(text).casefold())
+    text = text.rstrip().rstrip(_ENDS) or text
+    tokens = (token.strip(_QUOTES).rstrip(_PUNCTUATION_AFTER + _QUOTES) or token for token in text.split())
+    return " ".join(tokens)
 
 
 def content_hash(*parts: str) -> str:

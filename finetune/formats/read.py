@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from finetune.cleaning.normal import content_hash, normal_form
+from finetune.cleaning.normal import content_hash, exact_form, normal_form
 from finetune.formats.beir import read_beir
 from finetune.formats.flag_embedding import read_flag_embedding
 from finetune.formats.llama_index import FIELDS, load_object, read_llama_index
@@ -173,38 +173,41 @@ def _add(record: Record, query_id: str, library: _Library, labelled: LabelledSet
 
 
 class _Library:
-    """Documents by id and by their words; grows by passages that a file brings along."""
+    """Documents by id and by text; grows by passages that a file brings along.
+
+    A passage is the document with the very same text. Only where none has it, and one document alone differs from it in
+    nothing but case, quotes and punctuation after words, is it that document.
+    """
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self.added: list[Document] = []
-        self._hashes: dict[str, str] = {}
+        self._forms: dict[str, str] = {}
         self._ids: dict[str, str] = {}
+        self._alike: dict[str, str | None] = {}
         for document in documents:
-            key = _key(document.text)
-            self._ids[key] = self._ids.get(key, document.doc_id)
-            self._hashes[document.doc_id] = key
+            form = content_hash(normal_form(document.text))
+            self._ids.setdefault(content_hash(exact_form(document.text)), document.doc_id)
+            self._alike[form] = None if form in self._alike else document.doc_id
+            self._forms[document.doc_id] = form
         self._has_corpus = bool(self._ids)
 
     def find(self, passage: Passage, place: str, problems: list[Problem]) -> str:
         """The id of a passage's document."""
         name, text = passage
         if text is None:
-            if self._has_corpus and name not in self._hashes:
+            if self._has_corpus and name not in self._forms:
                 problems.append(Problem(place, f"document {name!r} is not in the corpus", fatal=False))
             return str(name)
-        key = _key(text)
-        if name is not None and name in self._hashes:
-            if self._hashes[name] != key:
+        key, form = content_hash(exact_form(text)), content_hash(normal_form(text))
+        if name is not None and name in self._forms:
+            if self._forms[name] != form:
                 problems.append(Problem(place, f"document {name!r} has another text before", fatal=False))
             return name
-        if key in self._ids:
-            return self._ids[key]
+        there = self._ids.get(key) or self._alike.get(form)
+        if there is not None:
+            return there
         name = f"passage-{key[:16]}" if name is None else name
         self.added.append(Document(name, text, {}))
         self._ids[key] = name
-        self._hashes[name] = key
+        self._forms[name] = form
         return name
-
-
-def _key(text: str) -> str:
-    return content_hash(normal_form(text))

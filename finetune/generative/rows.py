@@ -15,6 +15,7 @@ from finetune.labelling import Labels
 from finetune.types import Question
 from hybridret.errors import InputError
 from hybridret.types import Document, FloatArray, IntArray
+from hybridret.words import WORD, normalise_text
 
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*(?=\S)|\n+")
 _LEAST_LETTERS, _MOST_LETTERS = 15, 400
@@ -100,7 +101,7 @@ def _summary(sentences: Sequence[str]) -> str:
 
     Nenkova and Vanderwende, "The Impact of Frequency on Summarization", 2005 (SumBasic), without its second look.
     """
-    words = [re.findall(r"\w+", sentence.lower()) for sentence in sentences]
+    words = [WORD.findall(normalise_text(sentence).lower()) for sentence in sentences]
     counts = Counter(word for own in words for word in own if len(word) >= _LEAST_WORD)
     weights = [sum(counts[word] for word in own) / max(1, len(own)) for own in words]
     best = sorted(sorted(range(len(sentences)), key=lambda at: -weights[at])[:_SUMMARY])

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from finetune.cleaning.normal import normal_form
+from finetune.cleaning.normal import normal_form, words
 from finetune.types import Question
 from hybridret.types import Document, Progress
 
@@ -85,7 +85,7 @@ class DocumentMaker(ABC):
 def is_new(draft: Draft, seen: set[str]) -> bool:
     """Whether a draft has words, no more than 64, that were not seen before; they are seen from now on."""
     form = normal_form(draft.text)
-    if not form or form in seen or form.count(" ") >= _LONGEST_QUERY:
+    if not form or form in seen or len(words(draft.text)) > _LONGEST_QUERY:
         return False
     seen.add(form)
     return True

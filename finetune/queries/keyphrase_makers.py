@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from finetune.queries.base import DocumentMaker, Draft, Drafts
 from finetune.queries.keyphrases import Keyphrases
-from finetune.queries.text import as_query, has_ideographs, is_code, sentence_spans, split_title, word_spans
+from finetune.queries.text import as_query, is_code, sentence_spans, split_title, word_spans
 from hybridret.types import Document
+from hybridret.words import is_unspaced
 
 _PHRASES = 8
 _QUERY_PHRASES = (2, 4)
@@ -60,7 +61,7 @@ class ClozeMaker(DocumentMaker):
                     at = sentence.lower().find(phrase.text)
                     if at < 0:
                         continue
-                    blank = _BLANK_IN_IDEOGRAPHS if has_ideographs(sentence) else f" {_BLANK} "
+                    blank = _BLANK_IN_IDEOGRAPHS if is_unspaced(sentence) else f" {_BLANK} "
                     answer = sentence[at : at + len(phrase.text)]
                     yield Draft(as_query(sentence[:at] + blank + sentence[at + len(phrase.text) :]), answer=answer)
 

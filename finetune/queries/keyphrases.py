@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from finetune.queries.text import has_ideographs, word_spans
+from finetune.queries.text import word_spans
 from hybridret.bm25.tokenizer import STOP_WORDS
+from hybridret.words import is_unspaced
 
 _LONGEST = 3
 _EARLY = 0.5
@@ -86,7 +87,7 @@ class Keyphrases:
 def _terms(text: str) -> list[tuple[str, int, int]]:
     """Lower-cased words with their places; runs of ideographs in pairs."""
     spans = word_spans(text)
-    if not has_ideographs(text):
+    if not is_unspaced(text):
         return [(text[span.start : span.end].lower(), span.start, span.end) for span in spans]
     pairs, at = [], 0
     while at < len(spans):

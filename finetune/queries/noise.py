@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 
 from finetune.queries.synonyms import SYNONYMS
-from finetune.queries.text import has_ideographs, sentence_spans
+from finetune.queries.text import sentence_spans
 from hybridret.bm25.tokenizer import STOP_WORDS
+from hybridret.words import is_unspaced
 
 Rewrite = Callable[[str, random.Random], str]
 
@@ -114,7 +115,7 @@ REWRITES: dict[str, Rewrite] = {
 
 def rewrite(text: str, source: random.Random) -> str:
     """One to three different rewritings, one after the other; texts in ideographs are reordered or kept as they are."""
-    if has_ideographs(text):
+    if is_unspaced(text):
         return reorder(text, source)
     for name in source.sample(list(REWRITES), source.randint(1, 3)):
         text = REWRITES[name](text, source)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import regex
+
 from hybridret.bm25.tokenizer import STOP_WORDS
 from hybridret.types import Document
+from hybridret.words import CLUSTER, PLAIN_WORD, UNSPACED
 
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|[。！？；]+[”’」』）]*|\n\s*\n")
 _ABBREVIATIONS = frozenset(
     "e.g i.e etc vs al fig figs eq eqs ref refs dr mr mrs ms prof st no vol pp cf ca approx dept inc ltd jr sr".split()  # noqa: SIM905
 )
-_IDEOGRAPHS = r"\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+(?:['’.\-_/][^\W_{_IDEOGRAPHS}]+)*")
+_WORD = regex.compile(rf"(?={UNSPACED}){CLUSTER}|{PLAIN_WORD}(?:['’.\-_/]{PLAIN_WORD})*", regex.V1)
 _CODE_LINE = re.compile(
     r"^[ \t]*(?:def \w+ ?\(|class \w+[:({]|async def |function\b.*\{|public |private |protected |static |#include|"
     r"import [\w.]+(?: as \w+)?[ \t]*;?$|from \w+ import|(?:var|let|const) \w+ =|func \w+\(|fn \w+|return\b.*[();])",
@@ -85,7 +87,7 @@ def _trimmed(text: str, span: Span) -> Span:
 
 
 def word_spans(text: str) -> list[Span]:
-    """The words of a text; each ideograph and kana is one."""
+    """The words of a text; each character of a script without spaces is one."""
     return [Span(*match.span()) for match in _WORD.finditer(text)]
 
 
@@ -105,11 +107,6 @@ def is_english(text: str) -> bool:
     """Whether at least 15 % of a text's words are English stop words."""
     words = [word.lower() for word in _WORD.findall(text)]
     return sum(word in STOP_WORDS for word in words) >= _ENGLISH * max(len(words), 1) and bool(words)
-
-
-def has_ideographs(text: str) -> bool:
-    """Whether at least a third of a text's characters are ideographs or kana."""
-    return 3 * len(re.findall(f"[{_IDEOGRAPHS}]", text)) >= max(len(text), 1)
 
 
 def split_identifier(name: str) -> str:

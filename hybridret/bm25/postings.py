@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -127,7 +127,10 @@ class Postings:
         return self._like(self.segments, self.lengths, self.alive & ~dead, document_counts)
 
     def scores(self, query: Iterable[str]) -> ScoreArray:
-        """Scores every row for a query given as terms. *Shape:* (n_rows,), float64; dead rows get 0."""
+        """Scores every row for a query given as terms, one after the other as rank-bm25 does.
+
+        *Shape:* (n_rows,), float64; dead rows get 0.
+        """
         scores = np.zeros(len(self.lengths))
         for word in query:
             rows, weights = self._weights(word)
@@ -135,6 +138,35 @@ class Postings:
                 scores += weights
             else:
                 scores[rows] += weights
+        return scores
+
+    def counted_scores(self, counts: Mapping[str, int]) -> ScoreArray:
+        """Scores every row for a query given as the counts of its terms.
+
+        The cost grows with the number of different terms, not with their counts.
+
+        *Shape:* (n_rows,), float64; dead rows get 0.
+        """
+        scores = np.zeros(len(self.lengths))
+        for word, count in counts.items():
+            rows, weights = self._weights(word)
+            if rows is None:
+                scores += count * weights
+            else:
+                scores[rows] += count * weights
+        return scores
+
+    def counted_scores_of(self, counts: Mapping[str, int], rows: IntArray) -> ScoreArray:
+        """What ``counted_scores`` gives some living rows, bit for bit, without scoring the others. *Shape:* (n,)."""
+        scores = np.zeros(len(rows))
+        for word, count in counts.items():
+            holders, weights = self._weights(word)
+            if holders is None:
+                scores += count * weights[rows]
+            elif len(holders):
+                at = np.minimum(np.searchsorted(holders, rows), len(holders) - 1)
+                there = holders[at] == rows
+                scores[there] += count * weights[at[there]]
         return scores
 
     def holding(self, word: str, rows: IntArray) -> BoolArray:
@@ -146,11 +178,14 @@ class Postings:
         at[at == len(found)] = 0
         return found[at] == rows if len(found) else np.zeros(len(rows), dtype=np.bool_)
 
-    def score_text(self, query: Iterable[str], text: Sequence[str]) -> float:
-        """Scores a text that is not in the collection by the collection's statistics, both given as terms."""
+    def score_text(self, counts: Mapping[str, int], text: Sequence[str]) -> float:
+        """Scores a text outside the collection, given as terms, by the collection's statistics."""
         norm = self.k1 * (1 - self.b + self.b * len(text) / (self.mean_length() or 1.0))
-        counts = Counter(text)
-        return sum(self.idf(word) * (counts[word] * (self.k1 + 1) / (counts[word] + norm)) for word in query)
+        held = Counter(text)
+        return sum(
+            count * self.idf(word) * (held[word] * (self.k1 + 1) / (held[word] + norm))
+            for word, count in counts.items()
+        )
 
     def document_count(self, word: str) -> int:
         """In how many living rows a word occurs."""

@@ -43,7 +43,7 @@ class BM25Retriever:
         """Finds the k best rows of each query, of all where ``allowed`` is None. *Shape of ties:* (n_rows,)."""
         runs = []
         for text in queries.texts:
-            scores = self.postings.scores(self.tokenizer(text))
+            scores = self.postings.counted_scores(self.tokenizer.query_counts(text))
             if allowed is None:
                 runs.append(top_k(scores, k, ties))
             else:
@@ -51,9 +51,10 @@ class BM25Retriever:
         return runs
 
     def score(self, queries: Queries, rows: list[IntArray]) -> list[ScoreArray]:
-        """Scores given rows of each query."""
+        """Scores given living rows of each query, as ``search`` scores them, bit for bit."""
         return [
-            self.postings.scores(self.tokenizer(text))[wanted] for text, wanted in zip(queries.texts, rows, strict=True)
+            self.postings.counted_scores_of(self.tokenizer.query_counts(text), wanted)
+            for text, wanted in zip(queries.texts, rows, strict=True)
         ]
 
     def coverage(self, query: str, rows: IntArray) -> ScoreArray:
@@ -74,11 +75,12 @@ class BM25Retriever:
 
     def score_text(self, query: str, text: str) -> float:
         """The score of a text that is not in the index."""
-        return self.postings.score_text(self.tokenizer(query), self.tokenizer.document_terms(text))
+        return self.postings.score_text(self.tokenizer.query_counts(query), self.tokenizer.document_terms(text))
 
     def ceiling(self, query: str) -> float:
         """The score that no row can exceed: every word of the query endlessly often."""
-        return (self.postings.k1 + 1) * sum(self.postings.idf(word) for word in self.tokenizer(query))
+        counts = self.tokenizer.query_counts(query)
+        return (self.postings.k1 + 1) * sum(count * self.postings.idf(word) for word, count in counts.items())
 
     def known_share(self, query: str) -> float:
         """The share of a query's idf whose words some row has, in [0, 1]."""
@@ -86,7 +88,7 @@ class BM25Retriever:
 
     def _shares(self, query: str) -> dict[str, float]:
         """Each different word's share of the query's idf."""
-        idfs = {word: self._idf(word) for word in dict.fromkeys(self.tokenizer(query))}
+        idfs = {word: self._idf(word) for word in self.tokenizer.query_counts(query)}
         total = sum(idfs.values())
         return {word: idf / total for word, idf in idfs.items()} if total > 0 else {}
 
@@ -95,6 +97,8 @@ class BM25Retriever:
 
     def explain(self, query: str, row: int) -> dict[str, float]:
         """What each of the query's terms adds to a row's score, the largest first; terms that add nothing left out."""
-        terms = self.tokenizer(query)
-        weights = {term: terms.count(term) * float(self.postings.scores([term])[row]) for term in dict.fromkeys(terms)}
+        counts, there = self.tokenizer.query_counts(query), np.array([row])
+        weights = {
+            term: float(self.postings.counted_scores_of({term: count}, there)[0]) for term, count in counts.items()
+        }
         return dict(sorted(((term, weight) for term, weight in weights.items() if weight), key=lambda item: -item[1]))

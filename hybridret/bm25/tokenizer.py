@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import regex
@@ -12,7 +13,7 @@ import Stemmer
 from hybridret.bm25.folding import fold_accents, fold_case
 from hybridret.bm25.plurals import singular
 from hybridret.errors import InputError
-from hybridret.words import SPACED_WORD, UNSPACED_RUN, is_unspaced_run, normalise_text, split_clusters, split_pairs
+from hybridret.words import PAIRED_RUN, UNPAIRED_WORD, is_paired_run, normalise_text, split_clusters, split_pairs
 
 TOKENIZER_VERSION = 2
 """Grows with every change of the terms that a text gives; a bundle tells which its postings come from."""
@@ -37,7 +38,7 @@ def _token_pattern(word: str, letters: str) -> str:
 
 _LETTERS = r"\p{L}\p{M}\p{N}_"
 _ASCII_TOKEN = re.compile(_token_pattern("[A-Za-z0-9_]+", "A-Za-z0-9_"))
-_TOKEN_OF_ANY_SCRIPT = regex.compile(f"{UNSPACED_RUN}|{_token_pattern(SPACED_WORD, _LETTERS)}", regex.V1)
+_TOKEN_OF_ANY_SCRIPT = regex.compile(f"{PAIRED_RUN}|{_token_pattern(UNPAIRED_WORD, _LETTERS)}", regex.V1)
 _HYPHEN = re.compile("[-‐]")
 _HYPHEN_AT_LINE_END = re.compile(r"(?<=\w[-‐])\r?\n(?=\w)")
 _ACRONYM = "\0"
@@ -57,7 +58,7 @@ _LONGEST_PREFIX = 3
 ones the parts alone are asked for: asked for thrice, one word would outweigh the others."""
 _INDIC, _SHORT_INDIC = {"hindi", "nepali"}, 2
 """Words of two characters (with their marks) lose their root to Snowball's stemmer: it takes water for a betel leaf."""
-_CACHED_WORDS = 500_000
+_CACHED_WORDS, _CACHED_QUERIES = 500_000, 256
 
 
 class Tokenizer:
@@ -92,6 +93,7 @@ class Tokenizer:
         self._joiner = "\u200c" if language == "persian" else ""
         self._stemmer = None if language == "none" else Stemmer.Stemmer(language)
         self._terms_of = lru_cache(_CACHED_WORDS)(self._token_terms)
+        self._counts_of = lru_cache(_CACHED_QUERIES)(self._query_counts)
 
     def __call__(self, text: str) -> list[str]:
         """The terms of a query.
@@ -103,6 +105,20 @@ class Tokenizer:
             Terms in the order of the text, repeated as often as they occur.
         """
         return self._terms(text, of_document=False)
+
+    def query_counts(self, text: str) -> Mapping[str, int]:
+        """How often a query has each of its terms, in the order of their first occurrence; not to be changed.
+
+        The last few hundred are remembered by their texts: search, scores of pooled rows, coverage and explanations ask
+        for the same ones one after the other.
+
+        Args:
+            text: Any text.
+        """
+        return self._counts_of(text)
+
+    def _query_counts(self, text: str) -> Mapping[str, int]:
+        return Counter(self(text))
 
     def document_terms(self, text: str) -> list[str]:
         """The terms of a document: a query's, and further ones by which other spellings in queries find it.
@@ -121,7 +137,7 @@ class Tokenizer:
     def _terms(self, text: str, of_document: bool) -> list[str]:
         terms: list[str] = []
         for token in self._tokens(text):
-            if is_unspaced_run(token):
+            if is_paired_run(token):
                 pairs = split_pairs(token)
                 if of_document and len(characters := split_clusters(token)) > 1:
                     terms += characters

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hybridret.words import is_unspaced, split_clusters
+
 _ENDS = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n+")
 _EDGES = " \t\"'`#*/-–—•>|"
 _FOREIGN = re.compile(r"[(){}\[\]=<>_\\/`|@#$^~+]")
-_CJK_FROM = 0x2E80
-_SENTENCE, _CJK_SENTENCE = (4, 40), (8, 60)
+_SENTENCE, _UNSPACED_SENTENCE = (4, 40), (8, 60)
 _SPAN = (5, 13)
 
 
@@ -37,7 +38,7 @@ def lift_sentence(text: str, generator: np.random.Generator) -> Lifted | None:
         text: The document.
         generator: Draws the sentence.
     """
-    low, high = _CJK_SENTENCE if is_cjk(text) else _SENTENCE
+    low, high = _UNSPACED_SENTENCE if is_unspaced(text) else _SENTENCE
     sentences = [part.strip(_EDGES) for part in _ENDS.split(text)]
     sentences = [each for each in sentences if low <= _length(each) <= high and not _FOREIGN.search(each)]
     if not sentences:
@@ -55,14 +56,14 @@ def lift_span(text: str, generator: np.random.Generator) -> Lifted | None:
         text: The document.
         generator: Draws length and place.
     """
-    unspaced = is_cjk(text)
-    units = list(text) if unspaced else text.split()
-    length = int(generator.integers(*_SPAN)) * (2 if unspaced else 1)
+    has_no_spaces = is_unspaced(text)
+    units = split_clusters(text) if has_no_spaces else text.split()
+    length = int(generator.integers(*_SPAN)) * (2 if has_no_spaces else 1)
     if len(units) < 2 * length:
         length = len(units) // 2
     if length < 3:
         return None
-    start, joint = int(generator.integers(0, len(units) - length + 1)), "" if unspaced else " "
+    start, joint = int(generator.integers(0, len(units) - length + 1)), "" if has_no_spaces else " "
     rest = joint.join([*units[:start], *units[start + length :]])
     return _lifted(joint.join(units[start : start + length]), rest)
 
@@ -74,14 +75,9 @@ LIFTERS: dict[str, Callable[[str, np.random.Generator], Lifted | None]] = {
 
 
 def _lifted(query: str, rest: str) -> Lifted | None:
-    least = (_CJK_SENTENCE if is_cjk(rest) else _SENTENCE)[0]
+    least = (_UNSPACED_SENTENCE if is_unspaced(rest) else _SENTENCE)[0]
     return Lifted(query, rest.strip()) if query.strip() and _length(rest) >= least else None
 
 
 def _length(text: str) -> int:
-    return len(text) if is_cjk(text) else len(text.split())
-
-
-def is_cjk(text: str) -> bool:
-    """Whether words are not spaced: a third of the characters are Chinese, Japanese or Korean."""
-    return 3 * sum(ord(character) >= _CJK_FROM for character in text) > len(text)
+    return len(text) if is_unspaced(text) else len(text.split())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 ENGLISH = (
     "how long does bread dough have to rest",
     "how much salt goes into a pot of soup",
@@ -102,3 +104,17 @@ CHINESE = (
     "讲一个关于企鹅的笑话",
     "什么字和花押韵",
 )
+
+
+def off_topic_questions(texts: Iterable[str]) -> tuple[str, ...]:
+    """The questions in the language of a corpus, as far as there are any.
+
+    Args:
+        texts: Some of its documents.
+
+    Returns:
+        The Chinese ones where a third of the characters are ideographs, else the English ones.
+    """
+    characters = "".join(texts)
+    ideographs = sum("\u4e00" <= character <= "\u9fff" for character in characters)
+    return CHINESE if 3 * ideographs > len(characters) else ENGLISH

@@ -12,12 +12,11 @@ import numpy as np
 
 from hybridret.docids.tokens import Tokenizer, tokenized
 from hybridret.types import Arrays, Document, FloatArray, IntArray, Llm
+from hybridret.words import WORD, is_unspaced_run, split_clusters
 
 N_PHRASES, MAX_TOKENS = 4, 32
 _LONGEST = 3
 _ROUNDING = 1e-9
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
 _PROMPT = (
     "Name at most {n} keyphrases of one to three words that tell this text from others, the most telling first, "
     "separated by commas and nothing else.\n\n{text}"
@@ -116,9 +115,12 @@ class KeywordIds:
 
 
 def _words(text: str) -> Iterator[tuple[str, int, int]]:
-    """Words in lower case with where they begin and end; each Chinese, Japanese or Korean character is one."""
-    for match in _WORD.finditer(text):
-        yield match.group().lower(), match.start(), match.end()
+    """Words in lower case with where they begin and end; each character of a script without spaces is one."""
+    for match in WORD.finditer(text):
+        at = match.start()
+        for part in split_clusters(match.group()) if is_unspaced_run(match.group()) else [match.group()]:
+            yield part.lower(), at, at + len(part)
+            at += len(part)
 
 
 def _runs(text: str, words: Sequence[tuple[str, int, int]], weights: Sequence[float]) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from benchmarks import dsi, peers
 from benchmarks.collection import Collection
 from benchmarks.peers import NOT_RUN, PEERS, Peer, generation, measured_peer
 from benchmarks.subject import Subject
+from hybridret.bm25 import BM25Okapi as DropIn
 from hybridret.bm25 import Tokenizer
 from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder
@@ -27,12 +28,15 @@ def subject(collection: Collection, embeddings: Any, tmp_path: Path) -> Subject:
     return Subject(collection, index, tmp_path)
 
 
-def test_rank_bm25_gives_what_bm25_gives(subject: Subject) -> None:
+def test_rank_bm25_gives_what_the_drop_in_class_gives(subject: Subject) -> None:
     texts = list(subject.collection.dataset.queries.values())
     answers = peers.rank_bm25(subject).search(texts, 8)
+    ids = [document.doc_id for document in subject.collection.documents]
+    ours = DropIn([document.text for document in subject.collection.documents], Tokenizer("english"))
     for text, answer in zip(texts, answers, strict=True):
-        ours = {hit.doc_id: hit.score for hit in subject.index.search([text], 8, retrievers=["bm25"])[0]}
-        assert answer == pytest.approx(ours)
+        scores = dict(zip(ids, ours.get_scores(Tokenizer("english")(text)), strict=True))
+        assert answer == pytest.approx({doc_id: scores[doc_id] for doc_id in answer})
+        assert min(answer.values()) == pytest.approx(sorted(scores.values())[-8:][0])
 
 
 def test_semantic_search_gives_what_dense_gives(subject: Subject) -> None:

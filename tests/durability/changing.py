@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rank_bm25 import BM25Okapi
+from rank_bm25 import BM25Plus
 
 from hybridret.bm25 import Tokenizer
 from hybridret.check import check_bundle
@@ -145,5 +145,5 @@ def bm25_scores(query: str, contents: Contents) -> dict[str, float]:
     if not contents:
         return {}
     tokenizer = Tokenizer("english")
-    reference = BM25Okapi([tokenizer(document.text) for document in contents.values()])
+    reference = BM25Plus([tokenizer.document_terms(document.text) for document in contents.values()], delta=0)
     return dict(zip(contents, reference.get_scores(tokenizer(query)).tolist(), strict=True))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
-_CJK = "\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
+from hybridret.words import WORD, is_unspaced_run, normalise_text, split_pairs
+
 _ASCII_WORD = re.compile("[a-z0-9]+")
-_IS_CJK = re.compile(f"[{_CJK}]")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|[؟。！？\n]")
 _SEPARATOR = re.compile(r"[,;|，、；]")
 _FULL_STOP = re.compile(r"[.!?。！？]\s*$")
@@ -25,18 +23,12 @@ _SMOOTHING = 0.1
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-cased words; runs of ideographs and kana give overlapping pairs, as no spaces tell words apart."""
+    """Lower-cased words; runs of characters whose words no spaces tell apart give overlapping pairs."""
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    text = unicodedata.normalize("NFKC", text).lower()
-    if not _IS_CJK.search(text):
-        return _WORD.findall(text)
     words: list[str] = []
-    for word in _WORD.findall(text):
-        if len(word) > 1 and _IS_CJK.match(word):
-            words += map("".join, pairwise(word))
-        else:
-            words.append(word)
+    for word in WORD.findall(normalise_text(text).lower()):
+        words += split_pairs(word) if is_unspaced_run(word) else [word]
     return words
 
 

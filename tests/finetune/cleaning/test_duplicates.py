@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from finetune.cleaning.duplicates import _rows_per_band, exact_duplicates, near_duplicates
-from finetune.cleaning.normal import words
+from finetune.cleaning.normal import normal_form, words_and_signs
 
 VOCABULARY = [f"w{number}" for number in range(2000)]
 
@@ -28,15 +28,65 @@ def edited(text: str, source: random.Random, edits: int) -> str:
 def jaccard(first: str, second: str) -> float:
     sets = []
     for text in (first, second):
-        parts = words(text)
+        parts = words_and_signs(text)
         size = min(3, len(parts))
         sets.append({tuple(parts[at : at + size]) for at in range(len(parts) - size + 1)})
     return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
 
-def test_exact_copies_ignore_case_spacing_punctuation_and_width() -> None:
-    texts = ["A cat, a dog.", "a CAT  a dog", "a dog a cat", "Ａ cat a dog", "", "!!", "", "??"]
-    assert exact_duplicates(texts) == {1: 0, 3: 0, 6: 4}
+def test_exact_copies_differ_in_white_space_and_composition_alone() -> None:
+    texts = [
+        "A café, a dog.",
+        " A cafe\u0301,\n a  dog. ",
+        "A café a dog",
+        "a café, a dog.",
+        "",
+        "!!",
+        "",
+        "??",
+        "x²",
+        "x2",
+    ]
+    assert exact_duplicates(texts) == {1: 0, 6: 4}
+
+
+DIFFERENT = [
+    "echo error > log.txt",
+    "echo error >> log.txt",
+    "make test && make install",
+    "make test || make install",
+    "ls -l",
+    "ls -L",
+    "git diff HEAD~1",
+    "git diff HEAD^1",
+    "rm -r ./build",
+    "rm -r /build",
+    "x = a + b",
+    "x = a - b",
+    "a > b",
+    "a | b",
+    "5 degrees",
+    "-5 degrees",
+    "Lists in C",
+    "Lists in C++",
+    "Lists in C#",
+    "दिन",
+    "दान",
+]
+
+
+def test_texts_whose_signs_or_capitals_differ_are_no_copies() -> None:
+    assert exact_duplicates(DIFFERENT) == {}
+    assert near_duplicates(DIFFERENT, 0.9, seed=0) == {}
+
+
+def test_normal_forms_keep_signs_and_drop_what_hardly_tells_questions_apart() -> None:
+    assert len({normal_form(text) for text in DIFFERENT}) == len(DIFFERENT) - 1  # ls -l and ls -L
+    for text in ("who purrs", "Who purrs?", " “Who  purrs” ?", "WHO PURRS!", "Ｗho pu\u00adrrs?"):
+        assert normal_form(text) == "who purrs"
+    assert normal_form("谁在 叫？") == normal_form("谁在叫") == "谁在叫"
+    assert normal_form("!!") == "!!"
+    assert normal_form(" ") == ""
 
 
 def test_near_copies_equal_a_search_over_all_pairs() -> None:

@@ -251,3 +251,30 @@ def test_the_judgements_of_a_collection_equal_those_of_its_dataset(data_folder: 
     assert {question.query_id: set(question.positives) for question in found.questions} == {
         query: set(grades) for query, grades in dataset.qrels.items()
     }
+
+
+NAMED = {name: f"Sorting a list in {name} is done with a function." for name in ("C", "C#", "C++")}
+
+
+@pytest.mark.parametrize("has_corpus", [True, False])
+def test_a_label_by_text_is_the_document_with_that_very_text(
+    has_corpus: bool, write_jsonl: Write, tmp_path: Path
+) -> None:
+    texts = NAMED | {"list": "ls -l", "long list": "ls -L", "warm": "5 degrees", "cold": "-5 degrees"}
+    records = [{"query": f"what of {name}", "pos": [f" {text}  "], "neg": []} for name, text in texts.items()]
+    documents = [Document(name, text, {}) for name, text in texts.items()]
+    read = read_questions(write_jsonl(tmp_path / "train.jsonl", *records), documents=documents if has_corpus else ())
+    of = {document.doc_id: document.text.strip() for document in [*documents, *read.documents]}
+    assert [of[question.positives[0]] for question in read.questions] == list(texts.values())
+    assert len(read.documents) == (0 if has_corpus else len(texts))
+
+
+def test_a_label_by_text_is_the_one_document_that_differs_in_case_and_punctuation_alone(
+    write_jsonl: Write, tmp_path: Path
+) -> None:
+    documents = [Document("purr", "Cats purr.", {}), Document("l", "ls -l", {}), Document("L", "ls -L", {})]
+    records = [{"query": text, "pos": [text], "neg": []} for text in ("cats PURR", "LS -L", "ls -l")]
+    read = read_questions(write_jsonl(tmp_path / "train.jsonl", *records), documents=documents)
+    (added,) = read.documents
+    assert added.text == "LS -L"
+    assert [question.positives for question in read.questions] == [("purr",), (added.doc_id,), ("l",)]

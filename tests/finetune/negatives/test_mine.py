@@ -94,7 +94,7 @@ def test_filters_by_similarity_and_margins(pool: Pool) -> None:
 
 def test_bm25_negatives_are_rank_bm25s(pool: Pool) -> None:
     tokenizer = Tokenizer("english")
-    oracle = rank_bm25.BM25Okapi([tokenizer(document.text) for document in pool.documents])
+    oracle = rank_bm25.BM25Plus([tokenizer.document_terms(document.text) for document in pool.documents], delta=0)
     for at, mined in enumerate(mine_negatives(pool, config(sources={"bm25": 1.0}), 0)):
         scores = oracle.get_scores(tokenizer(pool.questions[at].text))
         order = [row for row in np.argsort(-scores, kind="stable") if row in brute_force(pool, at) and scores[row] > 0]
