@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +15,13 @@ from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.data.clean import clean_documents, clean_text
 from hybridret.encoding import Encoding, cleaned_wordings, encoded_queries
-from hybridret.errors import InputError, ModelError
+from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.explain import explain
+from hybridret.fields import FieldCheck
 from hybridret.filtering import FilterCache, StaleError
 from hybridret.fingerprint import checked_encoder
 from hybridret.fit import fit_ranker, labelled_questions
+from hybridret.fit_cost import check_max_texts, sampled_documents, texts_of_fit
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
@@ -29,9 +32,11 @@ from hybridret.search import Search, check_search, search_rows
 from hybridret.store import Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.folders import check_target
-from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
+from hybridret.types import RETRIEVERS, Document, Encoder, FloatArray, Hit, Progress, Queries, ScoreArray
 from hybridret.understanding import united
+from hybridret.vectors import checked_vectors, vectors_of
 
+_log = logging.getLogger(__name__)
 _BATCH = 128
 _FREE_TRIES = 3
 _T = TypeVar("_T")
@@ -51,6 +56,8 @@ class HybridIndex:
         self._changes = changes
         self._encoding = Encoding(changes, load_encoder)
         self._filters = FilterCache()
+        self._fields = FieldCheck()
+        self._is_closed = False
 
     @classmethod
     def build(
@@ -61,6 +68,7 @@ class HybridIndex:
         path: Path | None = None,
         progress: Progress | None = None,
         fit: bool = False,
+        fit_texts: int | None = None,
         docid: IndexedDocids | None = None,
     ) -> HybridIndex:
         """Indexes documents.
@@ -72,6 +80,7 @@ class HybridIndex:
             path: Where the bundle shall lie, replacing one that lies there; None: in memory.
             progress: Told how far the work is.
             fit: Whether the fusion is fitted to them; see ``fit``.
+            fit_texts: How many texts that may encode; see ``fit``.
             docid: A trained docid retriever without documents, whose scheme gives these their docids; None: an
                 untrained one is fitted to them.
 
@@ -84,11 +93,12 @@ class HybridIndex:
         """
         if path is not None:
             check_target(path)
+        check_max_texts(fit_texts)
         start = dataclasses.replace(Generation.empty(config or Config()), docid=docid)
         index = cls(Changes.in_memory(start, encoder.name), lambda: encoder)
         index.add(documents, progress=progress)
         if fit:
-            index.fit(progress=progress)
+            index.fit(progress=progress, max_texts=fit_texts)
         if path is None:
             return index
         index.save(path)
@@ -133,15 +143,28 @@ class HybridIndex:
         """The settings."""
         return self._changes.generation.config
 
+    @property
+    def dimension(self) -> int:
+        """The dimension of the vectors; 0 while there are none."""
+        return int(self._changes.generation.dense.vectors.shape[1])
+
     def __len__(self) -> int:
         return self._changes.generation.n_documents
+
+    def close(self) -> None:
+        """Closes the database; the index answers nothing any more. Closing it again does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._changes.store.close()
 
     def refresh(self) -> None:
         """Looks at the newest generation that any process has committed; every search does so by itself.
 
         Raises:
-            BundleError: The bundle has been deleted or is damaged.
+            BundleError: The bundle has been deleted or is damaged, or the index was closed.
         """
+        if self._is_closed:
+            raise BundleError("the index is closed; open it again")
         self._changes.refresh()
 
     def add(
@@ -265,6 +288,34 @@ class HybridIndex:
         )
         return [[(hit, documents[key]) for key, hit in hits] for hits in answers]
 
+    def retrieve_by_vectors(
+        self, vectors: Sequence[Sequence[float]], k: int = 10, filter: Filter | None = None
+    ) -> list[list[tuple[Hit, Document]]]:
+        """Finds the documents whose vectors are nearest to given ones; scores are cosines.
+
+        Args:
+            vectors: One a query, as the encoder gives them.
+            k: As in ``search``.
+            filter: As in ``search``.
+
+        Returns:
+            As ``retrieve`` does.
+
+        Raises:
+            InputError: An argument is out of its range, or a vector has another dimension than the index.
+            BundleError: The bundle has been deleted or is damaged.
+        """
+        made = checked_vectors(vectors, self.dimension)
+        answers, documents = self._answer(
+            ["vector"] * len(made), k, filter, ["dense"], None, 0.0, None, None, with_documents=True, vectors=made
+        )
+        return [[(hit, documents[key]) for key, hit in hits] for hits in answers]
+
+    def vectors_of(self, doc_ids: Sequence[str]) -> dict[str, FloatArray]:
+        """The vectors of the ids that are present. *Shape:* (dimension,) each, float32, unit length."""
+        self.refresh()
+        return vectors_of(self._changes, _listed(doc_ids))
+
     def explain(
         self,
         query: str,
@@ -322,27 +373,33 @@ class HybridIndex:
         self,
         questions: Mapping[str, Mapping[str, int]] | None = None,
         progress: Progress | None = None,
+        max_texts: int | None = None,
     ) -> dict[str, Any]:
         """Learns how far to trust each retriever on this corpus, from some 200 questions lifted out of its documents.
 
-        Takes as long as encoding 200 documents. What is added later does not change the ranker.
+        Encodes the questions, and the documents without what was lifted out of them: ``info`` says how many texts that
+        are at most. What is added later does not change the ranker.
 
         Args:
             questions: Labelled questions: text to grade by document id. They change the ranker only where
                 cross-validation says beyond doubt that this is better.
             progress: Told how far the work is.
+            max_texts: How many texts may be encoded beside the labelled questions; None: as many as the fit can use.
 
         Returns:
             The report: what was compared and what was shipped, as ``info`` shows it.
 
         Raises:
-            InputError: A grade is no whole number, or none of the labelled documents is in the index.
+            InputError: A grade is no whole number, none of the labelled documents is in the index, or ``max_texts``
+                is too small for a fit.
             BundleError: The change cannot be made durable.
         """
         self.refresh()
         generation, store = self._changes.generation, self._changes.store
         labelled = labelled_questions(questions or {}, generation, store.keys_of)
-        ranker = fit_ranker(generation, store.by_key, self.encoder, labelled, progress)
+        documents = sampled_documents(store.by_key, generation, max_texts)
+        _log.info("the fit encodes %s texts at most", texts_of_fit(len(self), max_texts) + len(labelled))
+        ranker = fit_ranker(generation, documents, self.encoder, labelled, progress)
         self._changes.set_ranker(ranker)
         return dict(ranker.report)
 
@@ -384,6 +441,7 @@ class HybridIndex:
         time_budget: float | None,
         variants: Sequence[Sequence[str]] | None,
         with_documents: bool = False,
+        vectors: FloatArray | None = None,
     ) -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
         """Keys and hits per query, and where they are asked for the documents of the keys, all of one generation."""
         check_search(queries, k, retrievers, diversity, time_budget)
@@ -396,17 +454,22 @@ class HybridIndex:
             compile_filter(filter)
         if not present or not len(self):
             return [[] for _ in asked], {}
+        if filter:
+            self._fields.warn(filter, self._changes.store)
         texts = [asked[position] for position in present]
         wordings = None if variants is None else cleaned_wordings(asked, variants, present)
         if wordings is not None:
             texts = [united(each, self._changes.generation.bm25.tokenizer) for each in wordings]
         encode = self._encoding.of(texts, retrievers, wordings)
+        if vectors is not None:
+            given = Queries(texts, vectors)
+            encode = lambda: given  # noqa: E731
 
         def answered() -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
             encoded, failed = encoded_queries(encode, texts, retrievers, budget)
             generation, store = self._changes.generation, self._changes.store
             search = Search(
-                k,
+                int(k),
                 self._filters.allowed(filter, generation, store),
                 retrievers,
                 lambda names: self._weighing(weights, names),
