@@ -188,7 +188,7 @@ def test_a_threshold_leaves_most_right_documents_in(fitted: HybridIndex) -> None
     scores = fitted._changes.generation.applied_ranker.scores
     assert np.mean([score < threshold for score in scores]) <= 0.2
     retriever = HybridRetriever(index=fitted, min_score=threshold)
-    assert all(document.metadata["score"] >= threshold for document in retriever.invoke(" ".join(WORDS[:3])))
+    assert all(answer.first_score >= threshold for answer in retriever.answers([" ".join(WORDS[:3])])[0])
 
 
 def test_labels_that_contradict_the_fit_change_it(encoder: EmbeddingsEncoder) -> None:

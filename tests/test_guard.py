@@ -173,7 +173,7 @@ def test_the_langchain_user_sees_documents_a_flag_and_a_warning(
 ) -> None:
     monkeypatch.setattr(part(index, "dense"), "search", raising, raising=False)
     with caplog.at_level(logging.WARNING):
-        found = HybridRetriever(index=index, time_budget=30.0).invoke("ban den", k=3)
+        found = HybridRetriever(index=index, time_budget=30.0, with_scores=True).invoke("ban den", k=3)
     assert len(found) == 3
     told = found[0].metadata["hybridret"]
     assert told["dense"] == {"rank": None, "score": None, "failed": "RuntimeError: broken"}
