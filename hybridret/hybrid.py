@@ -153,9 +153,8 @@ class HybridIndex:
 
     def close(self) -> None:
         """Closes the database; the index answers nothing any more. Closing it again does nothing."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._changes.store.close()
+        self._is_closed = True
+        self._changes.store.close()
 
     def refresh(self) -> None:
         """Looks at the newest generation that any process has committed; every search does so by itself.

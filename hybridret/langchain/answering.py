@@ -56,7 +56,8 @@ class Answering:
                 or the reranker.
         """
         said: Sequence[Sequence[Turn]] = [()] * len(queries) if histories is None else histories
-        if not (self.understanding.split or self.understanding.n_variants or any(said)):
+        by_option = bool(self.understanding.split or self.understanding.n_variants)
+        if not (by_option or any(said)):
             return [_shown(hits, settings) for hits in self._stages(queries, settings, fetch_k)]
         budget = Budget(settings.time_budget)
         understood = [
@@ -68,8 +69,11 @@ class Answering:
         variants = [wordings for one in understood for wordings in one.variants]
         parts = [text for one in understood for text in one.queries]
         answers = iter(self._stages(parts, rest, fetch_k, variants if any(variants) else None))
-        merged = [_merged(one, [next(answers) for _ in one.queries], settings.k) for one in understood]
-        return [_shown(hits, settings) for hits in merged]
+        found = [[next(answers) for _ in one.queries] for one in understood]
+        return [
+            _shown(_merged(one, hits, settings.k) if by_option or turns else hits[0], settings)
+            for one, hits, turns in zip(understood, found, said, strict=True)
+        ]
 
     def by_vector(self, vector: Sequence[float], settings: Settings, fetch_k: int | None = None) -> list[Answer]:
         """The documents whose vectors are nearest to a given one; scores are cosines."""

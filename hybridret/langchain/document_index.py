@@ -29,6 +29,7 @@ from hybridret.store.documents import LOCK_SECONDS
 from hybridret.types import Document, Encoder, Progress
 
 _ENCODER_SETTINGS = ("task", "query_prompt", "document_prompt")
+_ARGUMENTS = ("metadatas", "ids", "path", "embedding", "chunk", "fit", "fit_texts", "progress")
 _log = logging.getLogger(__name__)
 
 
@@ -155,7 +156,7 @@ class HybridDocumentIndex(DocumentIndex):
         config: dict[str, Any],
     ) -> Self:
         names = {item.name for item in fields(Config)}
-        cls._check_settings(config, names | set(_ENCODER_SETTINGS))
+        cls._check_settings(config, {*names, *_ENCODER_SETTINGS, *_ARGUMENTS})
         encoder_settings = {name: config.pop(name) for name in _ENCODER_SETTINGS if name in config}
         index_settings = {name: config.pop(name) for name in (names - {"weights"}) & set(config)}
         if config.get("weights") is not None:
