@@ -1,4 +1,4 @@
-"""What LangChain builds upon retrievers and vector stores takes ours, and can tell that two answers are one document."""
+"""What LangChain builds upon retrievers and vector stores takes ours, and sees when two answers are one document."""
 
 from __future__ import annotations
 

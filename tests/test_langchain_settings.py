@@ -1,4 +1,4 @@
-"""What calls may say: own settings, None, other names, numpy's numbers, dates, home folders, conversations of a batch."""
+"""What calls may say: own settings, None, other names, numpy's numbers, dates, home folders, conversations."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def test_an_unknown_argument_names_the_one_that_was_meant(retriever: HybridRetri
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("fusoin", "fusion"), ("docid_level", "docid_levels"), ("chunks", "chunk"), ("rerankr", "reranker")]
+    ("name", "hint"),
+    [("fusoin", "fusion"), ("docid_level", "docid_levels"), ("chunks", "chunk"), ("rerankr", "reranker")],
 )
 def test_an_unknown_setting_names_the_one_that_was_meant(
     retriever: HybridRetriever, embeddings: Any, tmp_path: Path, name: str, hint: str
@@ -121,7 +122,9 @@ async def test_the_model_is_given_as_tutorials_give_it(embeddings: Any, call: st
     given: Any = ["cats purr"] if "texts" in call else [Document(page_content="cats purr")]
     if how == "second":
         if "texts" in call:
-            with pytest.raises(InputError, match="metadatas must be a list .*; an embedding model is given as embedding="):
+            with pytest.raises(
+                InputError, match=r"metadatas must be a list .*; an embedding model is given as embedding="
+            ):
                 HybridRetriever.from_texts(given, embeddings)
             return
         made = getattr(HybridRetriever, call)(given, embeddings)
@@ -335,9 +338,9 @@ def test_a_closed_retriever_says_so(embeddings: Any, tmp_path: Path, where: str)
         lambda: retriever.get(["cat"]),
         lambda: retriever.delete(["cat"]),
         lambda: retriever.add_texts(["dogs"]),
-        lambda: retriever.info(),
+        retriever.info,
         lambda: retriever.save(tmp_path / "c"),
-        lambda: retriever.fit(),
+        retriever.fit,
         lambda: retriever.explain("cats", "cat"),
     ]
     for call in calls:

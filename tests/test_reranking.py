@@ -17,7 +17,9 @@ from tests.conftest import TEXTS
 
 @pytest.fixture
 def retriever(embeddings: Any) -> HybridRetriever:
-    return HybridRetriever.from_texts(TEXTS.values(), ids=TEXTS.keys(), embedding_model=embeddings, k=3, with_scores=True)
+    return HybridRetriever.from_texts(
+        TEXTS.values(), ids=TEXTS.keys(), embedding_model=embeddings, k=3, with_scores=True
+    )
 
 
 def shortest(query: str, texts: Sequence[str]) -> list[float]:

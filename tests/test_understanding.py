@@ -227,7 +227,9 @@ def test_a_query_for_one_thing_is_answered_as_ever(retriever: HybridRetriever) -
     for query in ("who purrs", "which animals swim and also fly?"):
         expected, found = retriever.invoke(query), split.invoke(query)
         assert ids(found) == ids(expected)
-        assert [each.metadata["hybridret"]["score"] for each in found] == [each.metadata["hybridret"]["score"] for each in expected]
+        assert [each.metadata["hybridret"]["score"] for each in found] == [
+            each.metadata["hybridret"]["score"] for each in expected
+        ]
 
 
 def test_a_conversation_comes_with_the_call(retriever: HybridRetriever) -> None:
@@ -265,7 +267,9 @@ def test_the_language_models_wordings_are_asked(retriever: HybridRetriever) -> N
     llm = Scripted(Word="flower bees")
     found = retriever.model_copy(update={"n_variants": 1, "llm": llm}).invoke("honey", k=3)
     expected = retriever.index.search(["honey"], 3, variants=[["flower bees"]])[0]
-    assert [(each.id, each.metadata["hybridret"]["score"]) for each in found] == [(hit.doc_id, hit.score) for hit in expected]
+    assert [(each.id, each.metadata["hybridret"]["score"]) for each in found] == [
+        (hit.doc_id, hit.score) for hit in expected
+    ]
 
 
 def test_a_failing_language_model_costs_no_answer_and_is_said(retriever: HybridRetriever) -> None:
