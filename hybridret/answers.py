@@ -1,4 +1,4 @@
-"""What a query says of a document, beside the document: in its metadata only on request."""
+"""What a query says of a document, beside the document: in its metadata only on request, or where a part failed."""
 
 from __future__ import annotations
 
@@ -55,10 +55,22 @@ class Answer(NamedTuple):
 
     def with_facts(self) -> Document:
         """The document with the facts in its metadata, where they take no other entry's place."""
+        return self._with_entry(self.facts)
+
+    def with_failures(self) -> Document:
+        """The document as it is stored; where parts were left out with why, which is alike for all queries."""
+        failures = {
+            name: {"failed": fact["failed"]}
+            for name, fact in self.facts.items()
+            if isinstance(fact, dict) and "failed" in fact
+        }
+        return self._with_entry(QueryFacts.of(self.facts.doc_id, failures)) if failures else self.document
+
+    def _with_entry(self, facts: QueryFacts) -> Document:
         name = ENTRY
         while name in self.document.metadata:
             name = f"_{name}"
-        return self.document.model_copy(update={"metadata": {**self.document.metadata, name: self.facts}})
+        return self.document.model_copy(update={"metadata": {**self.document.metadata, name: facts}})
 
 
 def facts_of(metadata: Mapping[str, Any]) -> QueryFacts | None:

@@ -24,11 +24,18 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 NAMES = st.sampled_from(["score", "hybridret", "_hybridret", "relevance_score", "chunk", "x"])
+FAILURE = {"reranker": {"failed": "ZeroDivisionError: division by zero"}}
+
+
+def broken(query: str, texts: Any) -> Any:
+    return 1 / 0
+
+
 STAGES: list[dict[str, Any]] = [
     {},
     {"split_queries": True},
     {"reranker": lambda query, texts: [-len(text) for text in texts]},
-    {"reranker": lambda query, texts: 1 / 0},
+    {"reranker": broken},
     {"diversity": 0.5},
     {"weights": {"bm25": 1.0}},
 ]
@@ -54,7 +61,14 @@ def test_answers_equal_what_is_stored_and_may_be_stored_again(
     plain = retriever.invoke(" ".join(words))
     scored = retriever.invoke(" ".join(words), with_scores=True)
     assert len(plain) == len(metadatas)
-    assert plain == [stored[document.id] for document in plain]
+    flags = {"hybridret", "_hybridret", "__hybridret"}
+    for document in plain:
+        flagged = [name for name, value in document.metadata.items() if isinstance(value, QueryFacts)]
+        assert len(flagged) == ("reranker" in stage and stage["reranker"] is broken)
+        assert set(flagged) <= flags - set(stored[document.id].metadata)
+        assert all(document.metadata[name] == FAILURE for name in flagged)
+        own = {name: value for name, value in document.metadata.items() if name not in flagged}
+        assert document.model_copy(update={"metadata": own}) == stored[document.id]
     assert [document.id for document in scored] == [document.id for document in plain]
     for document in scored:
         facts = {name: value for name, value in document.metadata.items() if isinstance(value, QueryFacts)}

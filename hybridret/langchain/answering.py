@@ -50,7 +50,7 @@ class Answering:
 
         Args:
             queries: What is asked.
-            settings: How; with ``with_scores`` the documents' metadata have the facts.
+            settings: How; with ``with_scores`` the documents' metadata have the facts, else why parts were left out.
             histories: The conversation before each query; None: there was none.
             fetch_k: Among how many of the best documents ``diversity`` chooses; None: as many as the fusion looks at,
                 or the reranker.
@@ -130,9 +130,10 @@ class Answering:
 
 
 def _shown(answers: list[Answer], settings: Settings) -> list[Answer]:
-    if not settings.with_scores:
-        return answers
-    return [answer._replace(document=answer.with_facts()) for answer in answers]
+    return [
+        answer._replace(document=answer.with_facts() if settings.with_scores else answer.with_failures())
+        for answer in answers
+    ]
 
 
 def _answers(hits: Sequence[tuple[Hit, Document]], min_score: float | None) -> list[Answer]:

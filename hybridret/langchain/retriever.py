@@ -31,7 +31,8 @@ class HybridRetriever(HybridDocumentIndex):
 
     Make one with ``from_texts``, ``from_documents`` or ``load``. Answers are the documents as they are stored, whatever
     the query: what joins several answers can tell that two documents are one. ``with_scores`` adds what the query says
-    of them.
+    of them; without it ``metadata["hybridret"]`` is there only where a retriever, reranker or language model was left
+    out, and says why.
 
     The fields ``k`` to ``with_scores`` may be given in a call, too; None in a call is the field's default, so that
     ``invoke(query, filter=None)`` looks at all documents. So a filter of the constructor keeps nothing from those who
