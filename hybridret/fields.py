@@ -15,12 +15,12 @@ from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.suggestion import suggestion
 
 _log = logging.getLogger(__name__)
-_MOST_FIELDS = 16
+_MOST_FIELDS, _MOST_SETTLED = 16, 10_000
 _SAMPLED = 1000
 
 
 class FieldCheck:
-    """Warns of each field of a filter that no document has, once.
+    """Warns of each field of a filter that no document has, once, for up to 10,000 fields.
 
     A field is looked for once, so that queries do not pay for it again.
     """
@@ -41,7 +41,7 @@ class FieldCheck:
             if self._store is not store:
                 self._store, self._settled = store, set()
             unsettled = [name for name in dict.fromkeys(filter_fields(filter)) if name not in self._settled]
-            for name in unsettled[:_MOST_FIELDS]:
+            for name in unsettled[: min(_MOST_FIELDS, _MOST_SETTLED - len(self._settled))]:
                 self._settled.add(name)
                 if not has_field(store, name):
                     _log.warning(

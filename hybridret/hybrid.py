@@ -304,6 +304,7 @@ class HybridIndex:
             InputError: An argument is out of its range, or a vector has another dimension than the index.
             BundleError: The bundle has been deleted or is damaged.
         """
+        self.refresh()
         made = checked_vectors(vectors, self.dimension)
         answers, documents = self._answer(
             ["vector"] * len(made), k, filter, ["dense"], None, 0.0, None, None, with_documents=True, vectors=made

@@ -175,10 +175,32 @@ def test_what_counts_no_documents_is_refused(retriever: HybridRetriever, k: Any)
         retriever.invoke("cats", k=k)
 
 
-@pytest.mark.parametrize("setting", [{"min_score": "high"}, {"min_score": float("nan")}, {"with_scores": "yes"}])
-def test_settings_of_another_kind_are_refused(retriever: HybridRetriever, setting: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"k": 0},
+        {"k": "3"},
+        {"min_score": "high"},
+        {"min_score": float("nan")},
+        {"with_scores": "yes"},
+        {"diversity": -0.5},
+        {"diversity": 2},
+        {"diversity": "much"},
+        {"time_budget": 0},
+        {"time_budget": "long"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("stage", [{}, {"reranker": lambda query, texts: [1.0] * len(texts)}, {"split_queries": True}])
+def test_settings_out_of_their_range_are_refused(
+    retriever: HybridRetriever, setting: dict[str, Any], stage: dict[str, Any]
+) -> None:
+    made = HybridRetriever(index=retriever.index, **stage)
+    for call in (made.invoke, lambda query, **given: made.batch([query], **given)):
+        with pytest.raises(InputError, match=f"{next(iter(setting))} must be"):
+            call("cats", **setting)
     with pytest.raises(InputError, match=f"{next(iter(setting))} must be"):
-        retriever.invoke("cats", **setting)
+        made.search(["cats"], **setting)
 
 
 DAY, UUID = datetime.date(2024, 2, 29), uuid.UUID(int=7)

@@ -133,6 +133,17 @@ def test_maximal_marginal_relevance_chooses_among_as_many_as_are_fetched(
             assert ids(found) == [pool[at][0] for at in order]
 
 
+@pytest.mark.parametrize("option", [{"lambda_mult": -0.1}, {"lambda_mult": 1.1}, {"fetch_k": 0}, {"fetch_k": "all"}])
+def test_maximal_marginal_relevance_out_of_its_range_is_refused(
+    store: HybridVectorStore, option: dict[str, Any]
+) -> None:
+    (name,) = option
+    with pytest.raises(InputError, match=f"{name} must be"):
+        store.max_marginal_relevance_search("cats", **option)
+    with pytest.raises(InputError, match=f"{name} must be"):
+        store.max_marginal_relevance_search_by_vector([1.0] * 32, **option)
+
+
 def test_a_retriever_of_the_store_finds_unlike_documents(store: HybridVectorStore) -> None:
     options = {"k": 3, "fetch_k": 8, "lambda_mult": 0.2, "filter": {"legs": {"$lt": 6}}}
     found = store.as_retriever(search_type="mmr", search_kwargs=options).invoke("sleep all day")

@@ -9,7 +9,9 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from hybridret.errors import InputError
+from hybridret.search import check_search
 from hybridret.suggestion import suggestion
+from hybridret.types import RETRIEVERS
 
 _OTHER_NAMES = {
     "top_k": "k",
@@ -50,15 +52,24 @@ class Settings(NamedTuple):
         """These settings.
 
         Raises:
-            InputError: ``min_score`` is no number, or ``with_scores`` is neither True nor False; an index checks the
-                others.
+            InputError: One is out of its range; an index checks filter and weights.
         """
-        score = self.min_score
-        if score is not None and (isinstance(score, bool) or not isinstance(score, Real) or math.isnan(score)):
-            raise InputError(f"min_score must be a number, not {score!r}")
+        for name in ("min_score", "diversity", "time_budget"):
+            check_number(name, getattr(self, name))
+        check_search([], self.k, RETRIEVERS, self.diversity, self.time_budget)
         if not isinstance(self.with_scores, bool):
             raise InputError(f"with_scores must be True or False, not {self.with_scores!r}")
         return self
+
+
+def check_number(name: str, value: Any) -> None:
+    """Checks that a setting is None or a number.
+
+    Raises:
+        InputError: It is not; bools and NaN are none.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value)):
+        raise InputError(f"{name} must be a number, not {value!r}")
 
 
 def given(**arguments: Any) -> dict[str, Any]:

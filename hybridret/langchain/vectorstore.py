@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ from hybridret.errors import InputError
 from hybridret.hybrid import HybridIndex
 from hybridret.langchain.documents import records_of_documents, records_of_texts
 from hybridret.langchain.retriever import HybridRetriever
-from hybridret.langchain.settings import NOT_GIVEN, NotGiven, check_names, given
+from hybridret.langchain.settings import NOT_GIVEN, NotGiven, check_names, check_number, given
 
 
 class HybridVectorStore(VectorStore):
@@ -198,8 +199,9 @@ class HybridVectorStore(VectorStore):
             filter: Field to value or to operators.
             **kwargs: The other arguments of ``HybridRetriever.invoke``.
         """
+        diversity = _diversity(lambda_mult, fetch_k)
         (answers,) = self.retriever.answers(
-            [query], k=k, fetch_k=fetch_k, diversity=1 - lambda_mult, **given(filter=filter), **kwargs
+            [query], k=k, fetch_k=fetch_k, diversity=diversity, **given(filter=filter), **kwargs
         )
         return [answer.document for answer in answers]
 
@@ -213,8 +215,9 @@ class HybridVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[LangChainDocument]:
         """Finds documents that are near a vector and unlike each other; see ``max_marginal_relevance_search``."""
+        diversity = _diversity(lambda_mult, fetch_k)
         answers = self.retriever.answers_by_vector(
-            embedding, k=k, fetch_k=fetch_k, diversity=1 - lambda_mult, **given(filter=filter), **kwargs
+            embedding, k=k, fetch_k=fetch_k, diversity=diversity, **given(filter=filter), **kwargs
         )
         return [answer.document for answer in answers]
 
@@ -235,6 +238,20 @@ class _EncoderEmbeddings(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         vector: list[float] = self._index.encoder.encode_queries([text])[0].tolist()
         return vector
+
+
+def _diversity(lambda_mult: float, fetch_k: int) -> float:
+    """The retriever's ``diversity``.
+
+    Raises:
+        InputError: An argument is out of its range.
+    """
+    check_number("lambda_mult", lambda_mult)
+    if not 0 <= lambda_mult <= 1:
+        raise InputError(f"lambda_mult must be from 0 to 1, not {lambda_mult!r}")
+    if not isinstance(fetch_k, Integral) or isinstance(fetch_k, bool) or fetch_k < 1:
+        raise InputError(f"fetch_k must be a whole number from 1 up, not {fetch_k!r}")
+    return 1 - lambda_mult
 
 
 def _score(answer: Answer) -> float:
