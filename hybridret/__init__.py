@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybridret.langchain import HybridRetriever
+    from hybridret.langchain import HybridRetriever, HybridVectorStore
 
 __version__ = "0.1.0"
-__all__ = ["HybridRetriever", "__version__"]
+__all__ = ["HybridRetriever", "HybridVectorStore", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports ``HybridRetriever`` when it is first asked for, so that importing the package stays fast."""
-    if name == "HybridRetriever":
-        from hybridret.langchain import HybridRetriever
+    """Imports the classes for LangChain when they are first asked for, so that importing the package stays fast."""
+    if name in ("HybridRetriever", "HybridVectorStore"):
+        from hybridret import langchain
 
-        return HybridRetriever
+        return getattr(langchain, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,12 +14,14 @@ import numpy as np
 from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.data.clean import clean_documents, clean_text
-from hybridret.encoding import Encoding, cleaned_wordings
-from hybridret.errors import InputError, ModelError
+from hybridret.encoding import Encoded, Encoding, cleaned_wordings
+from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.explain import explain
+from hybridret.fields import FieldCheck
 from hybridret.filtering import FilterCache, StaleError
 from hybridret.fingerprint import checked_encoder
 from hybridret.fit import fit_ranker, is_fit_due
+from hybridret.fit_cost import check_max_texts, sampled_documents, texts_of_fit
 from hybridret.fit_questions import labelled_questions
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
@@ -30,8 +32,9 @@ from hybridret.search import Search, check_search, search_rows, weights_of
 from hybridret.store import Filter, compile_filter
 from hybridret.store.database import LOCK_SECONDS
 from hybridret.store.folders import check_target
-from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries
+from hybridret.types import RETRIEVERS, Document, Encoder, FloatArray, Hit, Progress, Queries
 from hybridret.understanding import united
+from hybridret.vectors import checked_vectors, vectors_of
 
 _log = logging.getLogger(__name__)
 _BATCH = 128
@@ -54,6 +57,8 @@ class HybridIndex:
         self._changes = changes
         self._encoding = Encoding(changes, load_encoder)
         self._filters = FilterCache()
+        self._fields = FieldCheck()
+        self._is_closed = False
 
     @classmethod
     def build(
@@ -64,6 +69,7 @@ class HybridIndex:
         path: Path | None = None,
         progress: Progress | None = None,
         fit: bool = False,
+        fit_texts: int | None = None,
         docid: IndexedDocids | None = None,
     ) -> HybridIndex:
         """Indexes documents.
@@ -75,6 +81,7 @@ class HybridIndex:
             path: Where the bundle shall lie, replacing one that lies there; None: in memory.
             progress: Told how far the work is.
             fit: Whether the fusion is fitted to them; see ``fit``.
+            fit_texts: How many texts that may encode; see ``fit``.
             docid: A trained docid retriever without documents, whose scheme gives these their docids; None: an
                 untrained one is fitted to them.
 
@@ -87,11 +94,12 @@ class HybridIndex:
         """
         if path is not None:
             check_target(path)
+        check_max_texts(fit_texts)
         start = dataclasses.replace(Generation.empty(config or Config()), docid=docid)
         index = cls(Changes.in_memory(start, encoder.name), lambda: encoder)
         index.add(documents, progress=progress)
         if fit:
-            index.fit(progress=progress)
+            index.fit(progress=progress, max_texts=fit_texts)
         if path is None:
             return index
         index.save(path)
@@ -136,15 +144,27 @@ class HybridIndex:
         """The settings."""
         return self._changes.generation.config
 
+    @property
+    def dimension(self) -> int:
+        """The dimension of the vectors; 0 while there are none."""
+        return int(self._changes.generation.dense.vectors.shape[1])
+
     def __len__(self) -> int:
         return self._changes.generation.n_documents
+
+    def close(self) -> None:
+        """Closes the database; the index answers nothing any more. Closing it again does nothing."""
+        self._is_closed = True
+        self._changes.store.close()
 
     def refresh(self) -> None:
         """Looks at the newest generation that any process has committed; every search does so by itself.
 
         Raises:
-            BundleError: The bundle has been deleted or is damaged.
+            BundleError: The bundle has been deleted or is damaged, or the index was closed.
         """
+        if self._is_closed:
+            raise BundleError("the index is closed; open it again")
         self._changes.refresh()
 
     def add(
@@ -276,6 +296,35 @@ class HybridIndex:
         answers, documents = self._answer(queries, filter, variants, search, with_documents=True)
         return [[(hit, documents[key]) for key, hit in hits] for hits in answers]
 
+    def retrieve_by_vectors(
+        self, vectors: Sequence[Sequence[float]], k: int = 10, filter: Filter | None = None
+    ) -> list[list[tuple[Hit, Document]]]:
+        """Finds the documents whose vectors are nearest to given ones; scores are cosines.
+
+        Args:
+            vectors: One a query, as the encoder gives them.
+            k: As in ``search``.
+            filter: As in ``search``.
+
+        Returns:
+            As ``retrieve`` does.
+
+        Raises:
+            InputError: An argument is out of its range, or a vector has another dimension than the index.
+            BundleError: The bundle has been deleted or is damaged.
+        """
+        self.refresh()
+        made = checked_vectors(vectors, self.dimension)
+        answers, documents = self._answer(
+            ["vector"] * len(made), filter, None, Search(k, None, ["dense"]), with_documents=True, vectors=made
+        )
+        return [[(hit, documents[key]) for key, hit in hits] for hits in answers]
+
+    def vectors_of(self, doc_ids: Sequence[str]) -> dict[str, FloatArray]:
+        """The vectors of the ids that are present. *Shape:* (dimension,) each, float32, unit length."""
+        self.refresh()
+        return vectors_of(self._changes, _listed(doc_ids))
+
     def explain(
         self,
         query: str,
@@ -333,29 +382,36 @@ class HybridIndex:
         self,
         questions: Mapping[str, Mapping[str, int]] | None = None,
         progress: Progress | None = None,
+        max_texts: int | None = None,
     ) -> dict[str, Any]:
         """Learns what this corpus calls for: how far to trust the encoder, and what off-topic questions score.
 
-        Takes as long as encoding some 130 questions and 80 documents, or 450 and 400 where the encoder is in doubt. An
-        index that was fitted without labels is fitted again, at the end of the addition, when it has grown fourfold
-        since, or first has 30 documents.
+        Encodes questions, and documents without what was lifted out of them: ``info`` says how many texts that are at
+        most. An index that was fitted without labels is fitted again, within the same bound and at the end of the
+        addition, when it has grown fourfold since, or first has 30 documents.
 
         Args:
             questions: Labelled questions: text to grade by document id. They change the ranker only where
                 cross-validation says beyond doubt that this is better.
             progress: Told how far the work is.
+            max_texts: How many texts may be encoded beside the labelled questions; None: as many as the fit can use.
 
         Returns:
             The report: what was compared and what was decided, as ``info`` shows it.
 
         Raises:
-            InputError: A grade is no whole number, or none of the labelled documents is in the index.
+            InputError: A grade is no whole number, none of the labelled documents is in the index, or ``max_texts``
+                is too small for a fit.
             BundleError: The change cannot be made durable.
         """
         self.refresh()
         generation, store = self._changes.generation, self._changes.store
         labelled = labelled_questions(questions or {}, generation, store.keys_of)
-        ranker = fit_ranker(generation, store.by_key, self.encoder, labelled, progress)
+        documents = sampled_documents(store.by_key, generation, max_texts)
+        _log.info("the fit encodes %s texts at most", texts_of_fit(len(self), max_texts) + len(labelled))
+        ranker = fit_ranker(generation, documents, self.encoder, labelled, progress)
+        if max_texts is not None:
+            ranker = dataclasses.replace(ranker, report={**ranker.report, "max_texts": int(max_texts)})
         self._changes.set_ranker(ranker)
         return dict(ranker.report)
 
@@ -403,10 +459,11 @@ class HybridIndex:
 
     def _fit_if_due(self, progress: Progress | None) -> None:
         """Fits an index again that has grown; what was added stays where that fails."""
-        if not is_fit_due(self._changes.generation):
+        ranker = self._changes.generation.ranker
+        if ranker is None or not is_fit_due(self._changes.generation):
             return
         try:
-            self.fit(progress=progress)
+            self.fit(progress=progress, max_texts=ranker.report.get("max_texts"))
         except Exception as error:
             _log.warning("the fusion could not be fitted to the new documents: %s: %s", type(error).__name__, error)
 
@@ -417,6 +474,7 @@ class HybridIndex:
         variants: Sequence[Sequence[str]] | None,
         search: Search,
         with_documents: bool = False,
+        vectors: FloatArray | None = None,
     ) -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
         """Keys and hits per query, and where they are asked for the documents of the keys, all of one generation."""
         check_search(queries, search.k, search.names, search.diversity, search.min_score)
@@ -434,11 +492,18 @@ class HybridIndex:
             compile_filter(filter)
         if not present or not len(self):
             return [[] for _ in asked], {}
+        if filter:
+            changes = self._changes
+            names = lambda: self._filters.field_names(changes.generation, changes.store)  # noqa: E731
+            self._fields.warn(filter, changes.store, names)
         texts = [asked[position] for position in present]
         wordings = None if variants is None else cleaned_wordings(asked, variants, present)
         if wordings is not None:
             texts = [united(each, self._changes.generation.bm25.tokenizer) for each in wordings]
         encode = self._encoding.within(search.budget, texts, search.names, wordings, lambda: read(self.refresh))
+        if vectors is not None:
+            given = Queries(texts, vectors)
+            encode = lambda: Encoded(given, {})  # noqa: E731
 
         def answered(holds_changes: bool) -> tuple[list[list[tuple[int, Hit]]], dict[int, Document]]:
             nonlocal is_held
@@ -446,7 +511,7 @@ class HybridIndex:
             encoded, failed = encode()
             generation, store = self._changes.generation, self._changes.store
             allowed = read(lambda: self._filters.allowed(filter, generation, store))
-            own = dataclasses.replace(search, allowed=allowed, failed=failed, owner=self._changes)
+            own = dataclasses.replace(search, k=int(search.k), allowed=allowed, failed=failed, owner=self._changes)
             results: list[list[tuple[int, Hit]]] = [[] for _ in asked]
             for start in range(0, len(present), _BATCH):
                 part = Queries(encoded.texts[start : start + _BATCH], encoded.vectors[start : start + _BATCH])

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hybridret.changes import Changes
+from hybridret.fit_cost import texts_of_fit
 from hybridret.fusion import EVIDENCE
 from hybridret.generation import LEARNED, Generation
 from hybridret.store.bundle import Bundle
@@ -40,7 +41,9 @@ def _fusion(generation: Generation) -> dict[str, Any]:
         return {"rule": generation.config.fusion, "weights": dict(generation.config.weights)}
     used = generation.applied_ranker
     weights = {name: round(weight, 3) for name, weight in zip(EVIDENCE, used.weights, strict=True)}
-    return {"fitted": ranker is not None, "weights": weights, **({} if ranker is None else ranker.report)}
+    if ranker is None:
+        return {"fitted": False, "weights": weights, "texts_that_a_fit_encodes": texts_of_fit(generation.n_documents)}
+    return {"fitted": True, "weights": weights, **ranker.report}
 
 
 def _docid(generation: Generation) -> dict[str, Any] | None:

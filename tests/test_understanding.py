@@ -204,6 +204,11 @@ def test_as_many_items_come_as_there_are_up_to_k() -> None:
 # Through the retriever
 
 
+@pytest.fixture
+def retriever(retriever: HybridRetriever) -> HybridRetriever:
+    return retriever.model_copy(update={"with_scores": True})
+
+
 def test_each_part_of_a_query_is_answered(retriever: HybridRetriever) -> None:
     split = retriever.model_copy(update={"split_queries": True})
     found = split.invoke(TWO, k=4)
@@ -214,8 +219,8 @@ def test_each_part_of_a_query_is_answered(retriever: HybridRetriever) -> None:
         assert told["queries"] == [
             part for part, answer in zip(PARTS, alone, strict=True) if document.id in ids(answer)
         ]
-        best = max(each.metadata["score"] for answer in alone for each in answer if each.id == document.id)
-        assert document.metadata["score"] == best
+        best = max(each.metadata["hybridret"]["score"] for answer in alone for each in answer if each.id == document.id)
+        assert document.metadata["hybridret"]["score"] == best
 
 
 def test_a_query_for_one_thing_is_answered_as_ever(retriever: HybridRetriever) -> None:
@@ -223,7 +228,9 @@ def test_a_query_for_one_thing_is_answered_as_ever(retriever: HybridRetriever) -
     for query in ("who purrs", "which animals swim and also fly?"):
         expected, found = retriever.invoke(query), split.invoke(query)
         assert ids(found) == ids(expected)
-        assert [each.metadata["score"] for each in found] == [each.metadata["score"] for each in expected]
+        assert [each.metadata["hybridret"]["score"] for each in found] == [
+            each.metadata["hybridret"]["score"] for each in expected
+        ]
 
 
 def test_a_conversation_comes_with_the_call(retriever: HybridRetriever) -> None:
@@ -261,7 +268,9 @@ def test_the_language_models_wordings_are_asked(retriever: HybridRetriever) -> N
     llm = Scripted(Word="flower bees")
     found = retriever.model_copy(update={"n_variants": 1, "llm": llm}).invoke("honey", k=3)
     expected = retriever.index.search(["honey"], 3, variants=[["flower bees"]])[0]
-    assert [(each.id, each.metadata["score"]) for each in found] == [(hit.doc_id, hit.score) for hit in expected]
+    assert [(each.id, each.metadata["hybridret"]["score"]) for each in found] == [
+        (hit.doc_id, hit.score) for hit in expected
+    ]
 
 
 def test_a_failing_language_model_costs_no_answer_and_is_said(retriever: HybridRetriever) -> None:
@@ -278,7 +287,7 @@ def test_a_hanging_language_model_leaves_time_for_the_answer(retriever: HybridRe
         released.wait()
         return "late"
 
-    slow = HybridRetriever(index=retriever.index, k=3, split_queries=True, llm=hang, time_budget=2.0)
+    slow = HybridRetriever(index=retriever.index, k=3, with_scores=True, split_queries=True, llm=hang, time_budget=2.0)
     found = slow.invoke(TWO)
     assert len(found) == 3
     assert not any("failed" in found[0].metadata["hybridret"][name] for name in ("dense", "bm25", "docid"))

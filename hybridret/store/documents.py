@@ -49,6 +49,7 @@ class DocumentStore:
         self._lock = RLock()
         self._write_lock = self._lock if writer is reader else RLock()
         self._writing_thread: int | None = None
+        self._is_closed = False
 
     @classmethod
     def in_memory(cls) -> DocumentStore:
@@ -83,9 +84,11 @@ class DocumentStore:
                 target.close()
 
     def close(self) -> None:
-        """Closes the database."""
-        self._reader.close()
-        self._writer.close()
+        """Closes the database, after what is being read or written."""
+        with self._write_lock, self._lock:
+            self._is_closed = True
+            self._reader.close()
+            self._writer.close()
 
     @contextmanager
     def transaction(self, waits: bool = True) -> Iterator[None]:
@@ -136,6 +139,8 @@ class DocumentStore:
         writes = not committed and self._writing_thread == get_ident()
         try:
             with self._write_lock if writes else self._lock:
+                if self._is_closed:
+                    raise BundleError(f"{self._name} is closed; open it again")
                 yield self._writer if writes else self._reader
         except sqlite3.OperationalError as error:
             hint = ": another process is writing to it" if "locked" in str(error) else ""
