@@ -21,6 +21,7 @@ from hybridret.persistence import Committed, read_generation, write_files
 from hybridret.store import Bundle, DocumentStore, State
 from hybridret.store.bundle import BACKBONE_FOLDER, DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
 from hybridret.store.documents import LOCK_SECONDS
+from hybridret.store.families import family_keys
 from hybridret.store.folders import new_folder
 from hybridret.store.seal import SEALED_UP_TO, break_seal, broken_seal, seal_file, seal_store
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
@@ -147,7 +148,7 @@ class Changes:
         """Deletes, then adds, in one commit; nothing has changed where it fails.
 
         Args:
-            removed: Ids to delete; those that are not present are passed over.
+            removed: Ids to delete, with all chunks of theirs; those that are not present are passed over.
             added: Documents to add.
             vectors: *Shape:* (n_added, dimension), float32, unit length.
             cut: *Shape:* (n_added,), int64, tokens of each that the encoder's window cut off.
@@ -155,7 +156,7 @@ class Changes:
             store: The documents of the bundle whose encoder gave the vectors; None: that cannot be another.
 
         Returns:
-            The ids that were deleted.
+            Those of the ids to delete of which there was something.
 
         Raises:
             InputError: An added id is present.
@@ -271,8 +272,9 @@ class Changes:
                         stack.enter_context(self.store.transaction())
                         self._check_in_place()
                     before = self.generation
-                    gone = self.store.keys_of(removed)
-                    after = before.without(before.rows_of(gone.values()))
+                    families = family_keys(self.store, removed)
+                    gone = {key for keys in families.values() for key in keys}
+                    after = before.without(before.rows_of(gone))
                     if added:
                         after = after.appended(added, vectors, progress)
                     after = replace(after, number=before.number + 1, ranker=ranker or before.ranker)
@@ -280,7 +282,7 @@ class Changes:
                         stack.enter_context(self.store.transaction())
                     else:
                         break_seal(self.bundle.folder)
-                    self.store.delete(gone.values(), after.number)
+                    self.store.delete(gone, after.number)
                     self.store.insert(before.next_key, added, cut)
                     if compacts or after.is_worth_compacting:
                         compacts = True
@@ -295,7 +297,7 @@ class Changes:
                 raise
             self._committed = committed
             self._tidy(compacts)
-        return set(gone)
+        return set(families)
 
     def _check_in_place(self) -> None:
         """Takes up the newest generation inside a transaction, where no other process can make a newer one."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from hybridret.changes import Changes
 from hybridret.config import Config
+from hybridret.data.chunk import chunk_documents
 from hybridret.data.clean import clean_documents, clean_text
 from hybridret.encoding import Encoding, cleaned_wordings, encoded_queries
 from hybridret.errors import InputError, ModelError
@@ -28,6 +29,7 @@ from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows
 from hybridret.store import Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
+from hybridret.store.families import family_keys, root_ids
 from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, Hit, Progress, Queries, ScoreArray
 from hybridret.understanding import united
@@ -62,6 +64,7 @@ class HybridIndex:
         progress: Progress | None = None,
         fit: bool = False,
         docid: IndexedDocids | None = None,
+        chunk: bool = False,
     ) -> HybridIndex:
         """Indexes documents.
 
@@ -74,6 +77,7 @@ class HybridIndex:
             fit: Whether the fusion is fitted to them; see ``fit``.
             docid: A trained docid retriever without documents, whose scheme gives these their docids; None: an
                 untrained one is fitted to them.
+            chunk: Whether documents longer than 1,000 characters are split; see ``add``.
 
         Returns:
             The index; with a path, the bundle opened in place.
@@ -86,7 +90,7 @@ class HybridIndex:
             check_target(path)
         start = dataclasses.replace(Generation.empty(config or Config()), docid=docid)
         index = cls(Changes.in_memory(start, encoder.name), lambda: encoder)
-        index.add(documents, progress=progress)
+        index.add(documents, chunk=chunk, progress=progress)
         if fit:
             index.fit(progress=progress)
         if path is None:
@@ -145,23 +149,31 @@ class HybridIndex:
         self._changes.refresh()
 
     def add(
-        self, documents: Iterable[Document], *, replace: bool = False, progress: Progress | None = None
+        self,
+        documents: Iterable[Document],
+        *,
+        replace: bool = False,
+        chunk: bool = False,
+        progress: Progress | None = None,
     ) -> list[str]:
         """Adds documents.
 
         Args:
             documents: What to add, read once.
-            replace: Whether documents whose ids are present take their place.
+            replace: Whether documents whose ids are present take their place. All chunks of a document make place for
+                a new version of it, be that whole or split.
+            chunk: Whether documents longer than 1,000 characters are split; see ``data.chunk.chunk_documents``.
             progress: Told how far the work is.
 
         Returns:
-            The ids.
+            The ids of the documents as they were given.
 
         Raises:
             InputError: A document is at fault, or its id is present and ``replace`` is off; nothing was added.
             BundleError: The change cannot be made durable; nothing was added.
         """
-        added = clean_documents(documents)
+        given = clean_documents(documents)
+        added = clean_documents(chunk_documents(given)) if chunk else given
         if added:
             self.refresh()
             store = self._changes.store
@@ -169,18 +181,17 @@ class HybridIndex:
             texts = [document.text for document in added]
             vectors = self.encoder.encode_documents(texts, progress)
             cut = self.encoder.count_cut_tokens(texts)
-            removed = [document.doc_id for document in added] if replace else []
-            self._changes.apply(removed, added, vectors, cut, progress, store)
-        return [document.doc_id for document in added]
+            self._changes.apply(root_ids(added) if replace else [], added, vectors, cut, progress, store)
+        return [document.doc_id for document in given]
 
     def delete(self, doc_ids: Sequence[str]) -> list[str]:
-        """Deletes documents.
+        """Deletes documents, with all chunks that they were split into.
 
         Args:
-            doc_ids: Ids; those that are not present are passed over.
+            doc_ids: Ids of documents, or of single chunks; those that are not present are passed over.
 
         Returns:
-            The ids that were present.
+            The ids of which something was there, in the order given.
 
         Raises:
             InputError: One string was given instead of a list of ids.
@@ -188,7 +199,7 @@ class HybridIndex:
         """
         doc_ids = _listed(doc_ids)
         self.refresh()
-        if not self._changes.store.keys_of(doc_ids):
+        if not family_keys(self._changes.store, doc_ids):
             return []
         removed = self._changes.apply(doc_ids, [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64))
         return [doc_id for doc_id in dict.fromkeys(doc_ids) if doc_id in removed]
@@ -198,11 +209,20 @@ class HybridIndex:
         self._changes.compact(progress)
 
     def get(self, doc_ids: Sequence[str]) -> list[Document]:
-        """The documents of the ids that are present, in the order asked."""
+        """The documents of the ids that are present, in the order asked, none twice.
+
+        A document that was split is given as its chunks, in their order.
+        """
         doc_ids = _listed(doc_ids)
         self.refresh()
-        found = self._changes.store.by_id(doc_ids)
-        return [found[doc_id] for doc_id in dict.fromkeys(doc_ids) if doc_id in found]
+        with self._changes.store.snapshot():
+            whole, chunks = self._changes.store.by_id(doc_ids), self._changes.store.chunks_of(doc_ids)
+        found: dict[str, Document] = {}
+        for doc_id in doc_ids:
+            own = [whole[doc_id]] if doc_id in whole else []
+            own += [document for _, document in chunks.get(doc_id, [])]
+            found |= {document.doc_id: document for document in own if document.doc_id not in found}
+        return list(found.values())
 
     def ids(self) -> set[str]:
         """The ids of all documents."""

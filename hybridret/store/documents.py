@@ -16,8 +16,9 @@ import numpy as np
 
 from hybridret.errors import BundleError, InputError
 from hybridret.store.bundle import check_entry
+from hybridret.store.families import check_ids
 from hybridret.store.filters import Condition, is_text
-from hybridret.types import BoolArray, Document, IntArray
+from hybridret.types import CHUNK, CHUNK_MARK, BoolArray, Document, IntArray
 
 SCHEMA_VERSION = 2
 LOCK_SECONDS = 30.0
@@ -35,6 +36,13 @@ INSERT INTO state VALUES (0, 0, '{{}}', {zlib.crc32(b"{}")});
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 _COLUMNS = "key, id, text, metadata, cut, checksum"
+_CHUNKS = (
+    "WITH parents(id) AS (VALUES {}) SELECT parents.id, "
+    + ", ".join(f"documents.{column}" for column in _COLUMNS.split(", "))
+    + " FROM parents CROSS JOIN documents"
+    + f" WHERE documents.id > parents.id || '{CHUNK_MARK}' AND documents.id < parents.id || '{chr(ord(CHUNK_MARK) + 1)}'"
+)
+"""By the index of ids: what is called ``PARENT#...`` lies between ``PARENT#`` and ``PARENT$``."""
 _MOST_PARAMETERS = 500
 _PAGE_OF_TEXTS = 1000
 _DEEPEST = 100
@@ -199,13 +207,12 @@ class DocumentStore:
         """Checks that documents can be inserted.
 
         Raises:
-            InputError: An id is taken and may not be replaced, or a metadata value cannot be held as JSON.
+            InputError: An id is taken, by a document or by chunks of one, and may not be replaced, a chunk's id is
+                that of another document, or a metadata value cannot be held as JSON.
         """
         for document in documents:
             encode_metadata(document)
-        taken = {} if may_replace else self.keys_of([document.doc_id for document in documents])
-        if taken:
-            raise InputError(f"document id {next(iter(taken))!r} is in the index already; use upsert to replace it")
+        check_ids(self, documents, may_replace)
 
     def delete(self, keys: Iterable[int], generation: int) -> None:
         """Removes the documents of the given keys, and notes in which generation."""
@@ -239,6 +246,23 @@ class DocumentStore:
         """The documents of the ids that are present."""
         possible = [doc_id for doc_id in doc_ids if isinstance(doc_id, str) and is_text(doc_id)]
         return {row[1]: self._document(row) for row in self._select(_COLUMNS, "id", possible)}
+
+    def chunks_of(self, parents: Sequence[str]) -> dict[str, list[tuple[int, Document]]]:
+        """Key and document of the chunks of documents, by the parent's id, in the order of their numbers.
+
+        Ids that begin with a parent's and the mark are looked at; whether they are chunks is told by the documents.
+        """
+        possible = [parent for parent in dict.fromkeys(parents) if isinstance(parent, str) and is_text(parent)]
+        chunks: dict[str, list[tuple[int, Document]]] = {}
+        for start in range(0, len(possible), _MOST_PARAMETERS):
+            part = possible[start : start + _MOST_PARAMETERS]
+            with self.reading() as connection:
+                rows = connection.execute(_CHUNKS.format(", ".join(["(?)"] * len(part))), part).fetchall()
+            for parent, *row in rows:
+                document = self._document(tuple(row))
+                if document.parent == parent:
+                    chunks.setdefault(parent, []).append((row[0], document))
+        return {parent: sorted(found, key=lambda each: each[1].metadata[CHUNK]) for parent, found in chunks.items()}
 
     def by_key(self, keys: Sequence[int]) -> dict[int, Document]:
         """The documents of the keys that are present."""
