@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybridret.codebooks import Refitted, refit
 from hybridret.dense import TransformerEncoder
 from hybridret.errors import BundleError, ModelError
 from hybridret.fusion import Ranker
@@ -28,6 +29,18 @@ from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
 
 Retrained = Callable[[IndexedDocids], IndexedDocids | None]
 """Gives a bundle's docids a new model; None where they are not those that it was trained to."""
+
+
+class _Change(NamedTuple):
+    """What one commit does; see ``Changes.apply``, ``compact``, ``set_ranker`` and ``note``."""
+
+    removed: Sequence[str] = ()
+    added: Sequence[Document] = ()
+    vectors: FloatArray = np.zeros((0, 0), dtype=np.float32)
+    cut: IntArray = np.zeros(0, dtype=np.int64)
+    compacts: bool = False
+    ranker: Ranker | None = None
+    update: Mapping[str, Any] | None = None
 
 
 class Changes:
@@ -162,11 +175,11 @@ class Changes:
             InputError: An added id is present.
             BundleError: The change cannot be made durable.
         """
-        return self._commit(removed, added, vectors, cut, progress, store)
+        return self._commit(_Change(removed, added, vectors, cut), progress, store)
 
     def compact(self, progress: Progress | None = None) -> None:
         """Writes the index anew without deleted rows, in one commit."""
-        self._commit([], [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), progress, None, True)
+        self._commit(_Change(compacts=True), progress)
 
     def set_ranker(self, ranker: Ranker) -> None:
         """Gives the index a ranker, in one commit.
@@ -174,8 +187,7 @@ class Changes:
         Raises:
             BundleError: The change cannot be made durable.
         """
-        nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
-        self._commit([], [], *nothing, None, None, ranker=ranker)
+        self._commit(_Change(ranker=ranker))
 
     def note(self, update: Mapping[str, Any]) -> None:
         """Adds to what is told of trainings that went on with new documents, in one commit.
@@ -183,8 +195,7 @@ class Changes:
         Raises:
             BundleError: The change cannot be made durable.
         """
-        nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
-        self._commit([], [], *nothing, None, None, update=update)
+        self._commit(_Change(update=update))
 
     def retrain(
         self,
@@ -250,18 +261,10 @@ class Changes:
         seal_file(folder, folder / DATABASE)
 
     def _commit(
-        self,
-        removed: Sequence[str],
-        added: Sequence[Document],
-        vectors: FloatArray,
-        cut: IntArray,
-        progress: Progress | None,
-        store: DocumentStore | None,
-        compacts: bool = False,
-        ranker: Ranker | None = None,
-        update: Mapping[str, Any] | None = None,
+        self, change: _Change, progress: Progress | None = None, store: DocumentStore | None = None
     ) -> set[str]:
         written: list[str] = []
+        refitted = self._refitted(change, progress)
         with self._lock:
             self.refresh()
             if store is not None and store is not self.store:
@@ -272,23 +275,24 @@ class Changes:
                         stack.enter_context(self.store.transaction())
                         self._check_in_place()
                     before = self.generation
-                    families = family_keys(self.store, removed)
+                    families = family_keys(self.store, change.removed)
                     gone = {key for keys in families.values() for key in keys}
                     after = before.without(before.rows_of(gone))
-                    if added:
-                        after = after.appended(added, vectors, progress)
-                    after = replace(after, number=before.number + 1, ranker=ranker or before.ranker)
+                    if change.added:
+                        docid = None if refitted is None else refitted.over(before, change.vectors)
+                        after = after.appended(change.added, change.vectors, progress, docid)
+                    after = replace(after, number=before.number + 1, ranker=change.ranker or before.ranker)
                     if self.bundle is None:
                         stack.enter_context(self.store.transaction())
                     else:
                         break_seal(self.bundle.folder)
                     self.store.delete(gone, after.number)
-                    self.store.insert(before.next_key, added, cut)
-                    if compacts or after.is_worth_compacting:
-                        compacts = True
+                    self.store.insert(before.next_key, change.added, change.cut)
+                    compacts = change.compacts or after.is_worth_compacting
+                    if compacts:
                         after = after.compacted((document.text for _, document in self.store.documents()), progress)
                         self.store.forget_deleted()
-                    committed = Committed(self._written(after, written, update), after)
+                    committed = Committed(self._written(after, written, change.update), after)
                     self.store.state = committed.state.as_json()
             except BaseException:
                 self._remove_unnamed(written)
@@ -298,6 +302,15 @@ class Changes:
             self._committed = committed
             self._tidy(compacts)
         return set(families)
+
+    def _refitted(self, change: _Change, progress: Progress | None) -> Refitted | None:
+        """Codebooks that a change makes due, fitted while other writers of the bundle go on; see ``Refitted.over``."""
+        if self.bundle is None or not change.added:
+            return None
+        self.refresh()
+        generation, store = self.generation, self.store
+        gone = [key for keys in family_keys(store, change.removed).values() for key in keys]
+        return refit(generation, generation.rows_of(gone), change.added, change.vectors, progress)
 
     def _check_in_place(self) -> None:
         """Takes up the newest generation inside a transaction, where no other process can make a newer one."""

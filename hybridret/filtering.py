@@ -28,7 +28,7 @@ class _Known(NamedTuple):
         epoch: The numbering of the rows.
         number: The generation.
         matching: *Shape:* (n_rows,), rows whose metadata match, whether or not they are deleted.
-        allowed: Those that are not deleted.
+        allowed: Those that are neither deleted nor without a text.
     """
 
     epoch: int
@@ -87,4 +87,4 @@ def _extended(known: _Known, condition: Condition, generation: Generation, store
             raise StaleError("the index was changed by another process; ask again")
         new = store.matching(condition, generation.keys[n_known:])
     matching = np.concatenate([known.matching, new])
-    return _Known(generation.epoch, generation.number, matching, Allowed(matching & generation.alive))
+    return _Known(generation.epoch, generation.number, matching, Allowed(matching & generation.searchable))

@@ -25,6 +25,7 @@ from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
 from hybridret.guard import Budget
 from hybridret.info import describe
+from hybridret.ingestion import ingest, warn_of_blank, warn_of_cut
 from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows
 from hybridret.store import Filter, compile_filter
@@ -53,6 +54,7 @@ class HybridIndex:
         self._changes = changes
         self._encoding = Encoding(changes, load_encoder)
         self._filters = FilterCache()
+        self._told_of_cut = False
 
     @classmethod
     def build(
@@ -158,6 +160,9 @@ class HybridIndex:
     ) -> list[str]:
         """Adds documents.
 
+        One without a text is kept and never found. That there are such, and for the first time that documents are longer
+        than the encoder's window, is logged as a warning.
+
         Args:
             documents: What to add, read once.
             replace: Whether documents whose ids are present take their place. All chunks of a document make place for
@@ -178,10 +183,10 @@ class HybridIndex:
             self.refresh()
             store = self._changes.store
             store.check(added, replace)
-            texts = [document.text for document in added]
-            vectors = self.encoder.encode_documents(texts, progress)
-            cut = self.encoder.count_cut_tokens(texts)
+            vectors, cut = ingest(added, self.encoder, progress)
             self._changes.apply(root_ids(added) if replace else [], added, vectors, cut, progress, store)
+            warn_of_blank(added)
+            self._told_of_cut = self._told_of_cut or warn_of_cut(added, cut, self.encoder.max_tokens)
         return [document.doc_id for document in given]
 
     def delete(self, doc_ids: Sequence[str]) -> list[str]:
@@ -330,6 +335,8 @@ class HybridIndex:
                 if number != generation.number:
                     raise StaleError("the index was changed meanwhile; ask again")
                 rows = generation.rows_of(store.keys_of([doc_id]).values())
+            if not filter and len(rows) and not generation.has_text[rows[0]]:
+                raise InputError(f"document {doc_id!r} has no text, so that no search finds it")
             if not len(rows) or (allowed is not None and not allowed.mask[rows[0]]):
                 among = " that the filter matches" if filter else ""
                 raise InputError(f"no document {doc_id!r} in the index{among}")

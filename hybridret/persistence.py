@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from hybridret.data.clean import has_text
 from hybridret.docids import ResidualQuantizer, checked_name, load_scheme
 from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.fusion import Ranker
@@ -27,7 +28,7 @@ from hybridret.generative import (
 from hybridret.growth import kept_segments
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
 from hybridret.store.bundle import changed_files, write_arrays
-from hybridret.types import Arrays, FloatArray, IntArray
+from hybridret.types import Arrays, BoolArray, FloatArray, IntArray
 
 BY_ROWS = ("vectors", "bm25", "docid")
 """Parts whose files follow each other as rows come; ``trie`` and what is frozen have one file."""
@@ -124,7 +125,7 @@ def read_generation(bundle: Bundle, store: DocumentStore, known: Committed | Non
             }
         reader = _Reader(bundle, handles)
         try:
-            return Committed(state, _caught_up(reader, state, start, wanted, entries, deleted))
+            return Committed(state, _caught_up(reader, store, state, start, wanted, entries, deleted))
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, BundleError):
                 raise
@@ -163,6 +164,7 @@ def _missing(state: State, known: Committed | None) -> Files:
 
 def _caught_up(
     reader: _Reader,
+    store: DocumentStore,
     state: State,
     start: Generation,
     wanted: Files,
@@ -199,7 +201,8 @@ def _caught_up(
     ids = [names.pop(key, "") for key in new_keys.tolist()]
     if names:
         raise ValueError("there are documents without vectors")
-    grown = start.grown(new_keys, ids, dense, bm25, docid)
+    have_text = _with_text(store, new_keys, bm25.postings.lengths[start.n_rows :])
+    grown = start.grown(new_keys, ids, have_text, dense, bm25, docid)
     gone = [row for row, doc_id in enumerate(ids, start.n_rows) if not doc_id]
     rows = grown.rows_of(deleted)
     if rows[rows >= start.n_rows].tolist() != gone:
@@ -214,6 +217,20 @@ def _caught_up(
         fitted_on=state.fitted_on,
         fitted_at=state.fitted_at,
     )
+
+
+def _with_text(store: DocumentStore, keys: IntArray, lengths: IntArray) -> BoolArray:
+    """Marks documents that have a text: of those without a single term the texts are looked at.
+
+    *Shapes:* (n,), the documents' keys and how many terms each has, to (n,).
+    """
+    marks = np.ones(len(keys), dtype=np.bool_)
+    without_terms = np.flatnonzero(lengths == 0)
+    documents = store.by_key(keys[without_terms].tolist())
+    for row in without_terms.tolist():
+        document = documents.get(int(keys[row]))
+        marks[row] = document is None or has_text(document.text)
+    return marks
 
 
 def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> IndexedDocids | None:

@@ -40,7 +40,8 @@ _CHUNKS = (
     "WITH parents(id) AS (VALUES {}) SELECT parents.id, "
     + ", ".join(f"documents.{column}" for column in _COLUMNS.split(", "))
     + " FROM parents CROSS JOIN documents"
-    + f" WHERE documents.id > parents.id || '{CHUNK_MARK}' AND documents.id < parents.id || '{chr(ord(CHUNK_MARK) + 1)}'"
+    + f" WHERE documents.id > parents.id || '{CHUNK_MARK}'"
+    + f" AND documents.id < parents.id || '{chr(ord(CHUNK_MARK) + 1)}'"
 )
 """By the index of ids: what is called ``PARENT#...`` lies between ``PARENT#`` and ``PARENT$``."""
 _MOST_PARAMETERS = 500
