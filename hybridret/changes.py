@@ -264,7 +264,7 @@ class Changes:
         self, change: _Change, progress: Progress | None = None, store: DocumentStore | None = None
     ) -> set[str]:
         written: list[str] = []
-        refitted = self._refitted(change, progress)
+        refitted = self._refitted(change, progress, store)
         with self._lock:
             self.refresh()
             if store is not None and store is not self.store:
@@ -280,7 +280,8 @@ class Changes:
                     after = before.without(before.rows_of(gone))
                     if change.added:
                         docid = None if refitted is None else refitted.over(before, change.vectors)
-                        after = after.appended(change.added, change.vectors, progress, docid)
+                        may_refit = self.bundle is None
+                        after = after.appended(change.added, change.vectors, progress, docid, may_refit)
                     after = replace(after, number=before.number + 1, ranker=change.ranker or before.ranker)
                     if self.bundle is None:
                         stack.enter_context(self.store.transaction())
@@ -303,13 +304,15 @@ class Changes:
             self._tidy(compacts)
         return set(families)
 
-    def _refitted(self, change: _Change, progress: Progress | None) -> Refitted | None:
+    def _refitted(self, change: _Change, progress: Progress | None, store: DocumentStore | None) -> Refitted | None:
         """Codebooks that a change makes due, fitted while other writers of the bundle go on; see ``Refitted.over``."""
         if self.bundle is None or not change.added:
             return None
         self.refresh()
-        generation, store = self.generation, self.store
-        gone = [key for keys in family_keys(store, change.removed).values() for key in keys]
+        if store is not None and store is not self.store:
+            return None
+        generation = self.generation
+        gone = [key for keys in family_keys(self.store, change.removed).values() for key in keys]
         return refit(generation, generation.rows_of(gone), change.added, change.vectors, progress)
 
     def _check_in_place(self) -> None:

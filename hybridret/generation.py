@@ -164,6 +164,7 @@ class Generation:
         vectors: FloatArray,
         progress: Progress | None = None,
         refitted: IndexedDocids | None = None,
+        may_refit: bool = True,
     ) -> Generation:
         """These rows and further documents.
 
@@ -171,7 +172,8 @@ class Generation:
             documents: What comes.
             vectors: *Shape:* (n_documents, dimension), float32.
             progress: Told how far the work is.
-            refitted: What ``refitted`` gave of these rows and documents; None: it is asked here.
+            refitted: What ``refitted`` gave of these rows and documents before.
+            may_refit: Whether it is asked here else; if not, codebooks that are due stay so. First ones are fitted anyhow.
 
         Raises:
             InputError: The vectors have another dimension than those of the index, or than the docid scheme's.
@@ -179,14 +181,16 @@ class Generation:
         self._check_dimension(vectors)
         dense = self.dense.appended(vectors)
         bm25 = self.bm25.appended(_counted([document.text for document in documents], progress))
-        docid = self.refitted(documents, vectors, progress) if refitted is None else refitted
+        if refitted is None and (may_refit or self.docid is None):
+            refitted = self.refitted(documents, vectors, progress)
+        docid = refitted
         if docid is None and self.docid is not None:
             docid = self.docid.appended(vectors, documents)
         next_key = self.next_key + len(documents)
         have_text = np.array([has_text(document.text) for document in documents], dtype=np.bool_)
         ids = [document.doc_id for document in documents]
         grown = self.grown(np.arange(self.next_key, next_key), ids, have_text, dense, bm25, docid)
-        if not self._is_due(len(documents)):
+        if refitted is None:
             return grown
         return replace(grown, fitted_on=grown.n_documents, fitted_at=next_key)
 

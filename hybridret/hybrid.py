@@ -160,8 +160,8 @@ class HybridIndex:
     ) -> list[str]:
         """Adds documents.
 
-        One without a text is kept and never found. That there are such, and for the first time that documents are longer
-        than the encoder's window, is logged as a warning.
+        One without a text is kept and never found. A warning is logged of such, and once of documents that are longer
+        than the encoder's window.
 
         Args:
             documents: What to add, read once.
