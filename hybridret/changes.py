@@ -12,15 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hybridret.codebooks import Refitted, refit
-from hybridret.dense import TransformerEncoder
-from hybridret.errors import BundleError, ModelError
+from hybridret.errors import BundleError
 from hybridret.fusion import Ranker
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
-from hybridret.models import Prompts, load_model
-from hybridret.persistence import Committed, read_generation, write_files
+from hybridret.persistence import Committed, bundled_encoder, read_generation, write_files
 from hybridret.store import Bundle, DocumentStore, State
-from hybridret.store.bundle import BACKBONE_FOLDER, DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
+from hybridret.store.bundle import BACKBONE_FOLDER, DATABASE, MODEL_FOLDER, model_digests, names_of, sync
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.families import family_keys
 from hybridret.store.folders import new_folder
@@ -66,7 +64,7 @@ class Changes:
         self.store = store
         self.bundle = bundle
         self._committed = committed
-        self._lock_timeout = lock_timeout
+        self.lock_timeout = lock_timeout
         self._lock = RLock()
 
     @classmethod
@@ -98,6 +96,13 @@ class Changes:
         except BaseException:
             store.close()
             raise
+
+    def copy(self) -> Changes:
+        """The same bundle, opened again; of an index in memory a copy of its own, its generations being shared."""
+        if self.bundle is not None:
+            return Changes.open(self.bundle.folder, self.lock_timeout)
+        with self.held():
+            return Changes(self.store.copy_in_memory(), self._committed)
 
     @property
     def generation(self) -> Generation:
@@ -139,7 +144,7 @@ class Changes:
         with self._lock:
             if self.bundle.is_in_place():
                 return False
-            opened = Changes.open(self.bundle.folder, self._lock_timeout)
+            opened = Changes.open(self.bundle.folder, self.lock_timeout)
             self.bundle, self.store, self._committed = opened.bundle, opened.store, opened._committed
         return True
 
@@ -388,7 +393,7 @@ class Changes:
     def _held_target(self, path: Path) -> Iterator[None]:
         """Keeps the writers of a bundle out that is about to be replaced; coming again, they find the new one."""
         try:
-            store = DocumentStore.open(Bundle(path).database, self._lock_timeout)
+            store = DocumentStore.open(Bundle(path).database, self.lock_timeout)
         except BundleError:
             yield
             return
@@ -399,19 +404,6 @@ class Changes:
             store.close()
 
     def bundled_encoder(self) -> Encoder:
-        """Loads the encoder that the bundle holds.
-
-        Raises:
-            ModelError: The bundle holds none, or its files are not those that were saved.
-        """
+        """Loads the encoder that the bundle holds; see ``persistence.bundled_encoder``."""
         assert self.bundle is not None
-        if not self.state.model_files:
-            raise ModelError(
-                f"{self.bundle.folder} was built with {self.model}, which a bundle cannot hold; "
-                "give it as embedding_model"
-            )
-        for name in changed_files(self.bundle.model, self.state.model_files):
-            raise ModelError(f"{self.bundle.model / name} is damaged: it is not the file that was saved")
-        model = load_model(str(self.bundle.model))
-        prompts = Prompts(model.prompts.get("query") or "", model.prompts.get("document") or "")
-        return TransformerEncoder(model, self.model, prompts)
+        return bundled_encoder(self.bundle, self.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from threading import Lock
 
@@ -26,7 +27,7 @@ class Encoding:
     """
 
     def __init__(self, changes: Changes, load: Callable[[], Encoder]) -> None:
-        self._changes, self._load = changes, load
+        self._changes, self.load = changes, load
         self._lock = Lock()
         self._loaded: tuple[DocumentStore, Encoder] | None = None
 
@@ -36,8 +37,18 @@ class Encoding:
         with self._lock:
             store = self._changes.store
             if self._loaded is None or self._loaded[0] is not store:
-                self._loaded = (store, self._load())
+                self._loaded = (store, self.load())
             return self._loaded[1]
+
+    def for_copy(self, changes: Changes, load: Callable[[], Encoder]) -> Encoding:
+        """The same for a copy of the index, which shares an encoder that is loaded where it lies over the same bundle."""
+        copied = Encoding(changes, load)
+        was, bundle = self._changes.bundle, changes.bundle
+        with self._lock:
+            is_of_this = self._loaded is not None and self._loaded[0] is self._changes.store
+            if self._loaded is not None and is_of_this and was and bundle and was.identity == bundle.identity:
+                copied._loaded = (changes.store, self._loaded[1])
+        return copied
 
     def of(
         self, texts: list[str], retrievers: Sequence[str], wordings: list[list[str]] | None = None
@@ -74,6 +85,15 @@ class Encoding:
         if width and vectors.shape[1] != width:
             raise ModelError(f"the encoder gives {vectors.shape[1]} dimensions, the index has {width}: another model?")
         return Queries(texts, vectors)
+
+
+def is_picklable(encoder: Encoder | None) -> bool:
+    """Whether an encoder that a caller gave can go to another process; of a service's client that is not sure."""
+    try:
+        pickle.dumps(encoder)
+    except Exception:
+        return False
+    return True
 
 
 def encoded_queries(

@@ -173,7 +173,7 @@ class Generation:
             vectors: *Shape:* (n_documents, dimension), float32.
             progress: Told how far the work is.
             refitted: What ``refitted`` gave of these rows and documents before.
-            may_refit: Whether it is asked here else; if not, codebooks that are due stay so. First ones are fitted anyhow.
+            may_refit: Whether it is asked here else; if not, codebooks that are due stay so; first ones are fitted.
 
         Raises:
             InputError: The vectors have another dimension than those of the index, or than the docid scheme's.

@@ -14,12 +14,12 @@ from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.data.chunk import chunk_documents
 from hybridret.data.clean import clean_documents, clean_text
-from hybridret.encoding import Encoding, cleaned_wordings, encoded_queries
+from hybridret.encoding import Encoding, cleaned_wordings, encoded_queries, is_picklable
 from hybridret.errors import InputError, ModelError
 from hybridret.explain import explain
 from hybridret.filtering import FilterCache, StaleError
 from hybridret.fingerprint import checked_encoder
-from hybridret.fit import fit_ranker, labelled_questions
+from hybridret.fit import Question, fit_ranker, labelled_questions
 from hybridret.fusion import check_weights
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
@@ -28,7 +28,7 @@ from hybridret.info import describe
 from hybridret.ingestion import ingest, warn_of_blank, warn_of_cut
 from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows
-from hybridret.store import Filter, compile_filter
+from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.documents import LOCK_SECONDS
 from hybridret.store.families import family_keys, root_ids
 from hybridret.store.folders import check_target
@@ -48,10 +48,11 @@ class HybridIndex:
     Args:
         changes: The index's state and the way to change it.
         load_encoder: Gives the encoder when it is first needed.
+        encoder: The encoder that the caller gave, which copies and pickles take along; None: the bundle holds it.
     """
 
-    def __init__(self, changes: Changes, load_encoder: Callable[[], Encoder]) -> None:
-        self._changes = changes
+    def __init__(self, changes: Changes, load_encoder: Callable[[], Encoder], encoder: Encoder | None = None) -> None:
+        self._changes, self._given = changes, encoder
         self._encoding = Encoding(changes, load_encoder)
         self._filters = FilterCache()
         self._told_of_cut = False
@@ -91,7 +92,7 @@ class HybridIndex:
         if path is not None:
             check_target(path)
         start = dataclasses.replace(Generation.empty(config or Config()), docid=docid)
-        index = cls(Changes.in_memory(start, encoder.name), lambda: encoder)
+        index = cls._of(Changes.in_memory(start, encoder.name), encoder)
         index.add(documents, chunk=chunk, progress=progress)
         if fit:
             index.fit(progress=progress)
@@ -116,13 +117,38 @@ class HybridIndex:
             BundleError: There is no bundle, or it is damaged or of another schema.
             InputError: The encoder is not the one that the bundle was made with.
         """
-        changes = Changes.open(path, lock_timeout)
+        index = cls._of(Changes.open(path, lock_timeout), encoder)
         if encoder is None:
-            return cls(changes, changes.bundled_encoder)
-        index = cls(changes, lambda: checked_encoder(changes, encoder))
+            return index
         with suppress(ModelError):  # it cannot answer now; it is looked at when it is needed
             _ = index.encoder
         return index
+
+    @classmethod
+    def _of(cls, changes: Changes, encoder: Encoder | None) -> HybridIndex:
+        if encoder is None:
+            return cls(changes, changes.bundled_encoder)
+        if changes.bundle is None:
+            return cls(changes, lambda: encoder, encoder)
+        return cls(changes, lambda: checked_encoder(changes, encoder), encoder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles where the bundle lies, and foreign embeddings where they can be pickled."""
+        changes = self._changes
+        if changes.bundle is None:
+            raise InputError("an index in memory cannot be pickled; save it, open the bundle, and pickle that index")
+        given = None if changes.state.model_files or not is_picklable(self._given) else self._given
+        return HybridIndex.open, (changes.bundle.folder.resolve(), given, changes.lock_timeout)
+
+    def __copy__(self) -> HybridIndex:
+        """An index is shared by shallow copies of what holds it, as by threads."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HybridIndex:
+        """Opens the bundle again, or copies an index in memory; the encoder, which nothing changes, is shared."""
+        copied = HybridIndex._of(self._changes.copy(), self._given)
+        copied._encoding = self._encoding.for_copy(copied._changes, copied._encoding.load)
+        return copied
 
     @property
     def encoder(self) -> Encoder:
@@ -366,10 +392,18 @@ class HybridIndex:
             InputError: A grade is no whole number, or none of the labelled documents is in the index.
             BundleError: The change cannot be made durable.
         """
-        self.refresh()
-        generation, store = self._changes.generation, self._changes.store
-        labelled = labelled_questions(questions or {}, generation, store.keys_of)
-        ranker = fit_ranker(generation, store.by_key, self.encoder, labelled, progress)
+        asked = {text: dict(grades) for text, grades in (questions or {}).items()}
+
+        def labelled() -> tuple[Generation, DocumentStore, list[Question]]:
+            self.refresh()
+            generation, store = self._changes.generation, self._changes.store
+            with store.snapshot() as number:
+                if number != generation.number:
+                    raise StaleError("the index was changed meanwhile; ask again")
+                return generation, store, labelled_questions(asked, generation, store.keys_of)
+
+        generation, store, made = self._settled(labelled)
+        ranker = fit_ranker(generation, store.by_key, self.encoder, made, progress)
         self._changes.set_ranker(ranker)
         return dict(ranker.report)
 

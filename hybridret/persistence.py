@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from hybridret.data.clean import has_text
+from hybridret.dense import TransformerEncoder
 from hybridret.docids import ResidualQuantizer, checked_name, load_scheme
 from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.fusion import Ranker
@@ -26,6 +27,7 @@ from hybridret.generative import (
     load_backbone,
 )
 from hybridret.growth import kept_segments
+from hybridret.models import Prompts, load_model
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
 from hybridret.store.bundle import changed_files, write_arrays
 from hybridret.types import Arrays, BoolArray, FloatArray, IntArray
@@ -260,6 +262,23 @@ def _frozen(reader: _Reader, state: State, wanted: Files, known: IndexedDocids |
             raise ValueError("there is a decoder without codebooks")
         known = known.with_decoder(_decoder(reader(file)))
     return known
+
+
+def bundled_encoder(bundle: Bundle, state: State) -> TransformerEncoder:
+    """Loads the encoder that a bundle holds.
+
+    Raises:
+        ModelError: The bundle holds none, or its files are not those that were saved.
+    """
+    if not state.model_files:
+        raise ModelError(
+            f"{bundle.folder} was built with {state.model}, which a bundle cannot hold; give it as embedding_model"
+        )
+    for name in changed_files(bundle.model, state.model_files):
+        raise ModelError(f"{bundle.model / name} is damaged: it is not the file that was saved")
+    model = load_model(str(bundle.model))
+    prompts = Prompts(model.prompts.get("query") or "", model.prompts.get("document") or "")
+    return TransformerEncoder(model, state.model, prompts)
 
 
 def bundled_backbone(bundle: Bundle, state: State) -> LanguageModelBackbone:

@@ -124,6 +124,13 @@ class DocumentStore:
             finally:
                 target.close()
 
+    def copy_in_memory(self) -> DocumentStore:
+        """The documents and the state in a database of their own that goes with the process."""
+        copied = DocumentStore.in_memory()
+        with self.reading() as connection:
+            connection.backup(copied._writer)
+        return copied
+
     def close(self) -> None:
         """Closes the database."""
         self._reader.close()
