@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybridret import forking
 from hybridret.codebooks import Refitted, refit
 from hybridret.errors import BundleError
 from hybridret.fusion import Ranker
@@ -66,6 +67,8 @@ class Changes:
         self._committed = committed
         self.lock_timeout = lock_timeout
         self._lock = RLock()
+        self._is_lost = False
+        forking.register(self)
 
     @classmethod
     def in_memory(cls, generation: Generation, model: str) -> Changes:
@@ -128,6 +131,8 @@ class Changes:
         Raises:
             BundleError: The bundle has been deleted or is damaged.
         """
+        if self._is_lost:
+            raise BundleError("this process was forked in the middle of a change: open the index after the fork")
         if self.bundle is None:
             return False
         replaced = False
@@ -138,6 +143,19 @@ class Changes:
                 if self.store.generation != self.generation.number:
                     self._committed = read_generation(self.bundle, self.store, self._committed)
         return replaced
+
+    def fork_locks(self) -> Iterator[Any]:
+        """What no thread may hold when the process forks."""
+        yield self._lock
+        yield from self.store.locks
+
+    def forked(self, is_sound: bool) -> None:
+        """Goes on in a child process."""
+        if is_sound:
+            self.store.reconnect()
+        else:
+            self._is_lost = True
+            forking.keep_for_ever(self.store)
 
     def _reopen(self) -> bool:
         assert self.bundle is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from threading import Lock
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from hybridret.changes import Changes
 from hybridret.data.clean import clean_text
 from hybridret.errors import InputError, ModelError
 from hybridret.filtering import StaleError
+from hybridret.forking import new_lock
 from hybridret.guard import ENCODING, Budget, ask
 from hybridret.store import DocumentStore
 from hybridret.types import Encoder, Queries
@@ -28,7 +28,7 @@ class Encoding:
 
     def __init__(self, changes: Changes, load: Callable[[], Encoder]) -> None:
         self._changes, self.load = changes, load
-        self._lock = Lock()
+        self._lock = new_lock(is_outer=True)
         self._loaded: tuple[DocumentStore, Encoder] | None = None
 
     @property
@@ -41,7 +41,7 @@ class Encoding:
             return self._loaded[1]
 
     def for_copy(self, changes: Changes, load: Callable[[], Encoder]) -> Encoding:
-        """The same for a copy of the index, which shares an encoder that is loaded where it lies over the same bundle."""
+        """The same for a copy of the index; over the same bundle it shares an encoder that is loaded."""
         copied = Encoding(changes, load)
         was, bundle = self._changes.bundle, changes.bundle
         with self._lock:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
 from hybridret.allowed import Allowed
 from hybridret.errors import BundleError
+from hybridret.forking import new_lock
 from hybridret.generation import Generation
 from hybridret.store import Condition, DocumentStore, Filter, compile_filter
 from hybridret.types import BoolArray
@@ -44,7 +44,7 @@ class FilterCache:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = new_lock()
         self._store: DocumentStore | None = None
         self._known: OrderedDict[Condition, _Known] = OrderedDict()
 

@@ -392,7 +392,7 @@ class HybridIndex:
             InputError: A grade is no whole number, or none of the labelled documents is in the index.
             BundleError: The change cannot be made durable.
         """
-        asked = {text: dict(grades) for text, grades in (questions or {}).items()}
+        asked = {text: _checked_grades(text, grades) for text, grades in (questions or {}).items()}
 
         def labelled() -> tuple[Generation, DocumentStore, list[Question]]:
             self.refresh()
@@ -512,3 +512,9 @@ def _listed(doc_ids: Iterable[str]) -> list[str]:
     if isinstance(doc_ids, str):
         raise InputError(f"ids must be a list of strings, not the string {doc_ids!r}")
     return list(doc_ids)
+
+
+def _checked_grades(text: str, grades: object) -> dict[str, int]:
+    if not isinstance(grades, Mapping):
+        raise InputError(f"question {text!r} needs a mapping of document id to grade, not {grades!r}")
+    return dict(grades)

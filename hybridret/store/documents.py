@@ -6,8 +6,9 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import RLock, get_ident
 from typing import Any
@@ -68,6 +69,18 @@ class DocumentStore:
         self._lock = RLock()
         self._write_lock = self._lock if writer is reader else RLock()
         self._writing_thread: int | None = None
+        self._connect_again: Callable[[], sqlite3.Connection] | None = None
+
+    @property
+    def locks(self) -> tuple[Any, Any]:
+        """What is held while the database is written to, and while it is read, in the order in which they are taken."""
+        return self._write_lock, self._lock
+
+    def reconnect(self) -> None:
+        """Opens the database file anew, as a forked process must; a database in memory came along."""
+        if self._connect_again is not None:
+            with suppress(sqlite3.Error):  # a file that is gone is noticed when the bundle is looked at
+                self._reader, self._writer = self._connect_again(), self._connect_again()
 
     @classmethod
     def in_memory(cls) -> DocumentStore:
@@ -110,7 +123,9 @@ class DocumentStore:
             raise BundleError(f"{file} is damaged: its size is not what it says")
         if version != SCHEMA_VERSION or schema != _schema_of(_new_database(":memory:")):
             raise BundleError(f"{file} is not the database of a hybridret bundle")
-        return cls(connection, _connect(address, timeout), str(file))
+        store = cls(connection, _connect(address, timeout), str(file))
+        store._connect_again = partial(_connect, address, timeout)
+        return store
 
     def copy_to(self, file: Path) -> None:
         """Writes the whole database, as it was committed last, to a new file.
