@@ -319,7 +319,7 @@ class Changes:
                     committed = Committed(self._written(after, written, change.update), after)
                     self.store.state = committed.state.as_json()
             except BaseException:
-                self._remove_unnamed(written)
+                self._clean_up(written)
                 if self.bundle is not None:
                     seal_store(self.bundle, self.store)
                 raise
@@ -366,11 +366,20 @@ class Changes:
         return replace(state, files=files)
 
     def _remove_unnamed(self, names: Sequence[str]) -> None:
-        """Removes files that the committed state does not name."""
+        """Removes files that the committed state does not name; in a transaction, where no one else writes any."""
         if self.bundle is not None and names:
             with suppress(BundleError):
                 named = names_of(State.from_json(self.store.state, str(self.bundle.folder)).files)
                 self.bundle.remove([name for name in names if name not in named])
+
+    def _clean_up(self, names: Sequence[str] | None = None) -> None:
+        """Removes some unnamed files, or all, unless another process is changing the bundle: its next change does so.
+
+        What it has written and not yet committed is unnamed as well, be it called like files of a change that failed.
+        """
+        if self.bundle is not None:
+            with suppress(BundleError, OSError), self.store.transaction(waits=False):
+                self._remove_unnamed(self.bundle.array_files() if names is None else names)
 
     def _tidy(self, compacted: bool) -> None:
         """What follows a commit and may fail without harm: old files, the space of deleted documents, the seal."""
@@ -379,8 +388,7 @@ class Changes:
         with suppress(BundleError):
             if compacted:
                 self.store.vacuum()
-        with suppress(BundleError, OSError):
-            self._remove_unnamed(self.bundle.array_files())
+        self._clean_up()
         seal_store(self.bundle, self.store)
 
     def save(self, path: Path, encoder: Callable[[], Encoder]) -> None:

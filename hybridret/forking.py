@@ -13,12 +13,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from threading import Lock
 from typing import Any, Protocol, TypeAlias
 from weakref import WeakSet
 
 _log = logging.getLogger(__name__)
+_PACKAGE = __name__.partition(".")[0]
 _PATIENCE_SECONDS = 10.0
 """How long a fork waits in all; what a thread holds longer is of no use to the child, and says so when it is used."""
 AnyLock: TypeAlias = Any
@@ -96,8 +98,19 @@ def _in_child() -> None:
         for lock in [*_outer, *_leaves]:
             if lock not in _held:
                 lock._at_fork_reinit()
+        for lock in _locks_of_cached_properties():
+            lock._at_fork_reinit()
     finally:
         _release()
+
+
+def _locks_of_cached_properties() -> Iterator[AnyLock]:
+    """Up to Python 3.11 all objects of a class share a lock for each ``cached_property``; what it guards is whole."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == _PACKAGE:
+            for kind in [each for each in vars(module).values() if isinstance(each, type)]:
+                found = (each for each in vars(kind).values() if isinstance(each, cached_property))
+                yield from (each.lock for each in found if hasattr(each, "lock"))
 
 
 def _limit_threads() -> None:
