@@ -303,7 +303,7 @@ class IndexMachine(RuleBasedStateMachine):
     def _changed(self, is_changed: bool, by: int) -> None:
         if is_changed:
             state = self._handle(by)._changes.generation
-            self.is_fresh = state.epoch == state.number
+            self.is_fresh = state.epoch > state.number
             self.seen["compacted"] += self.is_fresh
 
     def _check_bm25(self, query: str, scores: dict[str, float]) -> None:
