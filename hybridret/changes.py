@@ -7,27 +7,40 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybridret import forking
 from hybridret.bm25 import TOKENIZER_VERSION
-from hybridret.dense import TransformerEncoder
-from hybridret.errors import BundleError, ModelError
+from hybridret.codebooks import Refitted, refit
+from hybridret.errors import BundleError
 from hybridret.fusion import Ranker
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
-from hybridret.models import Prompts, load_model
-from hybridret.persistence import Committed, read_generation, write_files
+from hybridret.persistence import Committed, bundled_encoder, read_generation, write_files
 from hybridret.store import Bundle, DocumentStore, State
-from hybridret.store.bundle import BACKBONE_FOLDER, DATABASE, MODEL_FOLDER, changed_files, model_digests, names_of, sync
+from hybridret.store.bundle import BACKBONE_FOLDER, DATABASE, MODEL_FOLDER, model_digests, names_of, sync
 from hybridret.store.database import LOCK_SECONDS
+from hybridret.store.families import family_keys
 from hybridret.store.folders import new_folder
 from hybridret.store.seal import SEALED_UP_TO, break_seal, broken_seal, seal_file, seal_store
 from hybridret.types import Document, Encoder, FloatArray, IntArray, Progress
 
 Retrained = Callable[[IndexedDocids], IndexedDocids | None]
 """Gives a bundle's docids a new model; None where they are not those that it was trained to."""
+
+
+class _Change(NamedTuple):
+    """What one commit does; see ``Changes.apply``, ``compact``, ``set_ranker`` and ``note``."""
+
+    removed: Sequence[str] = ()
+    added: Sequence[Document] = ()
+    vectors: FloatArray = np.zeros((0, 0), dtype=np.float32)
+    cut: IntArray = np.zeros(0, dtype=np.int64)
+    compacts: bool = False
+    ranker: Ranker | None = None
+    update: Mapping[str, Any] | None = None
 
 
 class Changes:
@@ -53,8 +66,10 @@ class Changes:
         self.store = store
         self.bundle = bundle
         self._committed = committed
-        self._lock_timeout = lock_timeout
+        self.lock_timeout = lock_timeout
         self._lock = RLock()
+        self._is_lost = False
+        forking.register(self)
 
     @classmethod
     def in_memory(cls, generation: Generation, model: str) -> Changes:
@@ -86,6 +101,13 @@ class Changes:
             store.close()
             raise
 
+    def copy(self) -> Changes:
+        """The same bundle, opened again; of an index in memory a copy of its own, its generations being shared."""
+        if self.bundle is not None:
+            return Changes.open(self.bundle.folder, self.lock_timeout)
+        with self.held():
+            return Changes(self.store.copy_in_memory(), self._committed)
+
     @property
     def generation(self) -> Generation:
         """The newest generation that this process knows."""
@@ -110,6 +132,8 @@ class Changes:
         Raises:
             BundleError: The bundle has been deleted or is damaged.
         """
+        if self._is_lost:
+            raise BundleError("this process was forked in the middle of a change: open the index after the fork")
         if self.bundle is None:
             return False
         replaced = False
@@ -121,12 +145,25 @@ class Changes:
                     self._committed = read_generation(self.bundle, self.store, self._committed)
         return replaced
 
+    def fork_locks(self) -> Iterator[Any]:
+        """What no thread may hold when the process forks."""
+        yield self._lock
+        yield from self.store.locks
+
+    def forked(self, is_sound: bool) -> None:
+        """Goes on in a child process."""
+        if is_sound:
+            self.store.reconnect()
+        else:
+            self._is_lost = True
+            forking.keep_for_ever(self.store)
+
     def _reopen(self) -> bool:
         assert self.bundle is not None
         with self._lock:
             if self.bundle.is_in_place():
                 return False
-            opened = Changes.open(self.bundle.folder, self._lock_timeout)
+            opened = Changes.open(self.bundle.folder, self.lock_timeout)
             self.bundle, self.store, self._committed = opened.bundle, opened.store, opened._committed
         return True
 
@@ -148,7 +185,7 @@ class Changes:
         """Deletes, then adds, in one commit; nothing has changed where it fails.
 
         Args:
-            removed: Ids to delete; those that are not present are passed over.
+            removed: Ids to delete, with all chunks of theirs; those that are not present are passed over.
             added: Documents to add.
             vectors: *Shape:* (n_added, dimension), float32, unit length.
             cut: *Shape:* (n_added,), int64, tokens of each that the encoder's window cut off.
@@ -156,17 +193,17 @@ class Changes:
             store: The documents of the bundle whose encoder gave the vectors; None: that cannot be another.
 
         Returns:
-            The ids that were deleted.
+            Those of the ids to delete of which there was something.
 
         Raises:
             InputError: An added id is present.
             BundleError: The change cannot be made durable.
         """
-        return self._commit(removed, added, vectors, cut, progress, store)
+        return self._commit(_Change(removed, added, vectors, cut), progress, store)
 
     def compact(self, progress: Progress | None = None) -> None:
         """Writes the index anew without deleted rows, in one commit."""
-        self._commit([], [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64), progress, None, True)
+        self._commit(_Change(compacts=True), progress)
 
     def set_ranker(self, ranker: Ranker) -> None:
         """Gives the index a ranker, in one commit.
@@ -174,8 +211,7 @@ class Changes:
         Raises:
             BundleError: The change cannot be made durable.
         """
-        nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
-        self._commit([], [], *nothing, None, None, ranker=ranker)
+        self._commit(_Change(ranker=ranker))
 
     def note(self, update: Mapping[str, Any]) -> None:
         """Adds to what is told of trainings that went on with new documents, in one commit.
@@ -183,8 +219,7 @@ class Changes:
         Raises:
             BundleError: The change cannot be made durable.
         """
-        nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
-        self._commit([], [], *nothing, None, None, update=update)
+        self._commit(_Change(update=update))
 
     def retrain(
         self,
@@ -251,18 +286,10 @@ class Changes:
         seal_file(folder, folder / DATABASE)
 
     def _commit(
-        self,
-        removed: Sequence[str],
-        added: Sequence[Document],
-        vectors: FloatArray,
-        cut: IntArray,
-        progress: Progress | None,
-        store: DocumentStore | None,
-        compacts: bool = False,
-        ranker: Ranker | None = None,
-        update: Mapping[str, Any] | None = None,
+        self, change: _Change, progress: Progress | None = None, store: DocumentStore | None = None
     ) -> set[str]:
         written: list[str] = []
+        refitted = self._refitted(change, progress, store)
         with self._lock:
             self.refresh()
             if store is not None and store is not self.store:
@@ -273,31 +300,45 @@ class Changes:
                         stack.enter_context(self.store.transaction())
                         self._check_in_place()
                     before = self.generation
-                    gone = self.store.keys_of(removed)
-                    after = before.without(before.rows_of(gone.values()))
-                    if added:
-                        after = after.appended(added, vectors, progress)
-                    after = replace(after, number=before.number + 1, ranker=ranker or before.ranker)
+                    families = family_keys(self.store, change.removed)
+                    gone = {key for keys in families.values() for key in keys}
+                    after = before.without(before.rows_of(gone))
+                    if change.added:
+                        docid = None if refitted is None else refitted.over(before, change.vectors)
+                        may_refit = self.bundle is None
+                        after = after.appended(change.added, change.vectors, progress, docid, may_refit)
+                    after = replace(after, number=before.number + 1, ranker=change.ranker or before.ranker)
                     if self.bundle is None:
                         stack.enter_context(self.store.transaction())
                     else:
                         break_seal(self.bundle.folder)
-                    self.store.delete(gone.values(), after.number)
-                    self.store.insert(before.next_key, added, cut)
-                    if compacts or after.is_worth_compacting:
-                        compacts = True
+                    self.store.delete(gone, after.number)
+                    self.store.insert(before.next_key, change.added, change.cut)
+                    compacts = change.compacts or after.is_worth_compacting
+                    if compacts:
                         after = after.compacted((document.text for _, document in self.store.documents()), progress)
                         self.store.forget_deleted()
-                    committed = Committed(self._written(after, written, update), after)
+                    committed = Committed(self._written(after, written, change.update), after)
                     self.store.state = committed.state.as_json()
             except BaseException:
-                self._remove_unnamed(written)
+                self._clean_up(written)
                 if self.bundle is not None:
                     seal_store(self.bundle, self.store)
                 raise
             self._committed = committed
             self._tidy(compacts)
-        return set(gone)
+        return set(families)
+
+    def _refitted(self, change: _Change, progress: Progress | None, store: DocumentStore | None) -> Refitted | None:
+        """Codebooks that a change makes due, fitted while other writers of the bundle go on; see ``Refitted.over``."""
+        if self.bundle is None or not change.added:
+            return None
+        self.refresh()
+        if store is not None and store is not self.store:
+            return None
+        generation = self.generation
+        gone = [key for keys in family_keys(self.store, change.removed).values() for key in keys]
+        return refit(generation, generation.rows_of(gone), change.added, change.vectors, progress)
 
     def _check_in_place(self) -> None:
         """Takes up the newest generation inside a transaction, where no other process can make a newer one."""
@@ -328,11 +369,20 @@ class Changes:
         return replace(state, files=files)
 
     def _remove_unnamed(self, names: Sequence[str]) -> None:
-        """Removes files that the committed state does not name."""
+        """Removes files that the committed state does not name; in a transaction, where no one else writes any."""
         if self.bundle is not None and names:
             with suppress(BundleError):
                 named = names_of(State.from_json(self.store.state, str(self.bundle.folder)).files)
                 self.bundle.remove([name for name in names if name not in named])
+
+    def _clean_up(self, names: Sequence[str] | None = None) -> None:
+        """Removes some unnamed files, or all, unless another process is changing the bundle: its next change does so.
+
+        What it has written and not yet committed is unnamed as well, be it called like files of a change that failed.
+        """
+        if self.bundle is not None:
+            with suppress(BundleError, OSError), self.store.transaction(waits=False):
+                self._remove_unnamed(self.bundle.array_files() if names is None else names)
 
     def _tidy(self, compacted: bool) -> None:
         """What follows a commit and may fail without harm: old files, the space of deleted documents, the seal."""
@@ -341,8 +391,7 @@ class Changes:
         with suppress(BundleError):
             if compacted:
                 self.store.vacuum()
-        with suppress(BundleError, OSError):
-            self._remove_unnamed(self.bundle.array_files())
+        self._clean_up()
         seal_store(self.bundle, self.store)
 
     def save(self, path: Path, encoder: Callable[[], Encoder]) -> None:
@@ -373,7 +422,7 @@ class Changes:
     def _held_target(self, path: Path) -> Iterator[None]:
         """Keeps the writers of a bundle out that is about to be replaced; coming again, they find the new one."""
         try:
-            store = DocumentStore.open(Bundle(path).database, self._lock_timeout)
+            store = DocumentStore.open(Bundle(path).database, self.lock_timeout)
         except BundleError:
             yield
             return
@@ -384,19 +433,6 @@ class Changes:
             store.close()
 
     def bundled_encoder(self) -> Encoder:
-        """Loads the encoder that the bundle holds.
-
-        Raises:
-            ModelError: The bundle holds none, or its files are not those that were saved.
-        """
+        """Loads the encoder that the bundle holds; see ``persistence.bundled_encoder``."""
         assert self.bundle is not None
-        if not self.state.model_files:
-            raise ModelError(
-                f"{self.bundle.folder} was built with {self.model}, which a bundle cannot hold; "
-                "give it as embedding_model"
-            )
-        for name in changed_files(self.bundle.model, self.state.model_files):
-            raise ModelError(f"{self.bundle.model / name} is damaged: it is not the file that was saved")
-        model = load_model(str(self.bundle.model))
-        prompts = Prompts(model.prompts.get("query") or "", model.prompts.get("document") or "")
-        return TransformerEncoder(model, self.model, prompts)
+        return bundled_encoder(self.bundle, self.state)

@@ -32,6 +32,9 @@ QuarantinePath = Annotated[
     Path | None,
     typer.Option(help="Write documents that look poisoned to this new .jsonl file instead of taking them in."),
 ]
+Chunks = Annotated[
+    bool, typer.Option("--chunk", help="Split documents longer than 1,000 characters; folders of text always are.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
@@ -83,18 +86,18 @@ def index(
     no_fit: Annotated[
         bool, typer.Option("--no-fit", help="Do not fit the fusion to the corpus: use what fits corpora at large.")
     ] = False,
+    chunk: Chunks = False,
     quarantine: QuarantinePath = None,
 ) -> None:
     """Index a corpus and write a bundle; documents that look poisoned are named on stderr."""
     from hybridret.config import Config
-    from hybridret.data.readers import find_source, read_corpus
     from hybridret.dense import make_encoder
     from hybridret.display import facts_table, progress_bars
     from hybridret.hybrid import HybridIndex
     from hybridret.store.folders import check_target
 
     check_target(output)
-    documents = read_corpus(find_source(corpus))
+    documents = _read_documents(corpus, chunk)
     encoder = make_encoder(model, task=task)
     with _without_poison(documents, [], quarantine) as kept, progress_bars() as progress:
         if not kept:
@@ -142,17 +145,19 @@ def search(
 def add(
     bundle: BundlePath,
     corpus: Annotated[str, typer.Argument(help="What to add, as for index.")],
-    upsert: Annotated[bool, typer.Option("--upsert", help="Replace documents whose ids are present.")] = False,
+    upsert: Annotated[
+        bool, typer.Option("--upsert", help="Replace documents whose ids are present, with all of their chunks.")
+    ] = False,
+    chunk: Chunks = False,
     quarantine: QuarantinePath = None,
 ) -> None:
     """Add documents to a bundle, without training, all or none; those that look poisoned are named on stderr."""
     from hybridret.data.poison import drawn
-    from hybridret.data.readers import find_source, read_corpus
     from hybridret.display import progress_bars
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
-    documents = read_corpus(find_source(corpus))
+    documents = _read_documents(corpus, chunk)
     known = opened.get(drawn(opened.ids()))
     with _without_poison(documents, known, quarantine) as kept, progress_bars() as progress:
         added = opened.add(kept, replace=upsert, progress=progress)
@@ -163,12 +168,13 @@ def add(
 def delete(
     bundle: BundlePath, ids: Annotated[list[str], typer.Argument(help="Ids of the documents to delete.")]
 ) -> None:
-    """Delete documents from a bundle; ids that are not present are passed over."""
+    """Delete documents from a bundle, with all of their chunks; ids that are not present are passed over."""
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
+    there = len(opened.get(ids))
     deleted = opened.delete(ids)
-    print(f"{len(deleted)} documents deleted, {len(opened)} in {bundle}")
+    print(f"{there} documents deleted, {len(opened)} in {bundle}")
     if missing := [doc_id for doc_id in dict.fromkeys(ids) if doc_id not in deleted]:
         print(f"not present: {', '.join(missing)}", file=sys.stderr)
 
@@ -251,26 +257,38 @@ def evaluate(
         _print_tables(metrics_table(f"{dataset} {split}: {len(queries.queries)} queries", metrics))
 
 
+def _read_documents(corpus: str, chunk: bool) -> list[Document]:
+    """The documents of a corpus, split where that is wanted."""
+    from hybridret.data.chunk import chunk_documents
+    from hybridret.data.readers import find_source, read_corpus
+
+    documents = read_corpus(find_source(corpus))
+    return list(chunk_documents(documents)) if chunk else documents
+
+
 @contextmanager
 def _without_poison(
     documents: Sequence[Document], known: Sequence[Document], quarantine: Path | None
 ) -> Iterator[list[Document]]:
     """Gives the documents without those that look poisoned, which a file holds then; names these when all is done.
 
+    Where a chunk looks so, all chunks of its document are held: that is replaced as a whole, or stays.
+
     Args:
         documents: Those that shall be taken in.
         known: Some that the index holds, by which the others are judged.
         quarantine: The file; None: all documents are taken in.
     """
-    from hybridret.data.poison import check_quarantine, quarantined, screened
+    from hybridret.data.poison import check_quarantine, quarantined, screened, with_their_chunks
     from hybridret.display import suspect_lines
 
     if quarantine is not None:
         check_quarantine(quarantine)
     suspects = screened(documents, known)
-    held = {suspect.document.doc_id for suspect in suspects if quarantine is not None}
-    with nullcontext() if quarantine is None else quarantined(quarantine, suspects):
-        yield [document for document in documents if document.doc_id not in held]
+    held = [] if quarantine is None else with_their_chunks(suspects, documents)
+    held_ids = {suspect.document.doc_id for suspect in held}
+    with nullcontext() if quarantine is None else quarantined(quarantine, held):
+        yield [document for document in documents if document.doc_id not in held_ids]
     for line in suspect_lines(suspects, len(documents), quarantine):
         print(line, file=sys.stderr)
 

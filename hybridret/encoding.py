@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
-from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from hybridret.changes import Changes
 from hybridret.data.clean import clean_text
 from hybridret.errors import InferenceError, InputError, ModelError
 from hybridret.filtering import StaleError
+from hybridret.forking import new_lock
 from hybridret.guard import ENCODING, Budget, ask
 from hybridret.store import DocumentStore
 from hybridret.types import Encoder, FloatArray, Queries
@@ -42,8 +43,8 @@ class Encoding:
     """
 
     def __init__(self, changes: Changes, load: Callable[[], Encoder]) -> None:
-        self._changes, self._load = changes, load
-        self._lock = Lock()
+        self._changes, self.load = changes, load
+        self._lock = new_lock(is_outer=True)
         self._loaded: tuple[DocumentStore, Encoder] | None = None
 
     @property
@@ -52,8 +53,18 @@ class Encoding:
         with self._lock:
             store = self._changes.store
             if self._loaded is None or self._loaded[0] is not store:
-                self._loaded = (store, self._load())
+                self._loaded = (store, self.load())
             return self._loaded[1]
+
+    def for_copy(self, changes: Changes, load: Callable[[], Encoder]) -> Encoding:
+        """The same for a copy of the index; over the same bundle it shares an encoder that is loaded."""
+        copied = Encoding(changes, load)
+        was, bundle = self._changes.bundle, changes.bundle
+        with self._lock:
+            is_of_this = self._loaded is not None and self._loaded[0] is self._changes.store
+            if self._loaded is not None and is_of_this and was and bundle and was.identity == bundle.identity:
+                copied._loaded = (changes.store, self._loaded[1])
+        return copied
 
     def of(self, texts: list[str], retrievers: Sequence[str]) -> Callable[[], Queries]:
         """Gives what encodes texts for the newest generation: once for each bundle that takes another's place.
@@ -143,6 +154,15 @@ class Encoding:
 
 def _without_vectors(texts: list[str]) -> Queries:
     return Queries(texts, np.zeros((len(texts), 0), dtype=np.float32))
+
+
+def is_picklable(encoder: Encoder | None) -> bool:
+    """Whether an encoder that a caller gave can go to another process; of a service's client that is not sure."""
+    try:
+        pickle.dumps(encoder)
+    except Exception:
+        return False
+    return True
 
 
 def cleaned_wordings(asked: list[str], variants: Sequence[Sequence[str]], present: list[int]) -> list[list[str]]:

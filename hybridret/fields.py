@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from threading import Lock
 from typing import Any
 
+from hybridret.forking import new_lock
 from hybridret.store import DocumentStore, Filter
 from hybridret.suggestion import suggestion
 
@@ -27,7 +27,7 @@ class FieldCheck:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = new_lock()
         self._store: DocumentStore | None = None
         self._settled: set[str] = set()
 

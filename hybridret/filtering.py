@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from hybridret.allowed import Allowed
 from hybridret.errors import BundleError
+from hybridret.forking import new_lock
 from hybridret.generation import Generation
 from hybridret.store import Columns, Condition, DocumentStore, Filter, compile_filter, paths_of, size_of
 from hybridret.types import BoolArray
@@ -32,7 +32,8 @@ class _Known(NamedTuple):
         number: The generation.
         n_rows: How many rows it had.
         matching: *Shape:* (ceil(n_rows / 8),), a bit a row, set where metadata match, whether or not it is deleted.
-        allowed: Those that are not deleted; None where a newer generation has been asked for since.
+        allowed: Those that are neither deleted nor without a text; None where a newer generation has been asked for
+            since.
         n_bytes: How much memory the filter itself and ``matching`` take.
     """
 
@@ -55,7 +56,7 @@ class _Numbering:
 
     def __init__(self, store: DocumentStore, epoch: int) -> None:
         self.store, self.epoch = store, epoch
-        self.lock = Lock()
+        self.lock = new_lock()
         self.columns = Columns()
         self.filters: OrderedDict[Condition, _Known] = OrderedDict()
         self.field_names: tuple[int, frozenset[str]] = (-1, frozenset())
@@ -85,7 +86,7 @@ class FilterCache:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = new_lock(is_outer=True)
         self._numbering: _Numbering | None = None
 
     def allowed(self, filter: Filter | None, generation: Generation, store: DocumentStore) -> Allowed | None:
@@ -143,7 +144,7 @@ def _worked_out(condition: Condition, known: _Known | None, generation: Generati
     if start < n_rows:
         new = _matching(condition, start, generation, numbering)
         matching = np.concatenate([matching, new])
-    allowed = Allowed(matching & generation.alive)
+    allowed = Allowed(matching & generation.searchable)
     packed = np.packbits(matching)
     if known is not None and known.number > generation.number:
         return known._replace(allowed=allowed)

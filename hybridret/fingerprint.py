@@ -20,7 +20,7 @@ def checked_encoder(changes: Changes, encoder: Encoder) -> Encoder:
     something for every query, and nothing of it would mean anything.
 
     Args:
-        changes: The index; one without documents takes any encoder.
+        changes: The index; one without documents that have a text takes any encoder.
         encoder: What shall encode its queries and new documents.
 
     Raises:
@@ -28,7 +28,7 @@ def checked_encoder(changes: Changes, encoder: Encoder) -> Encoder:
         InferenceError: It cannot encode.
     """
     store, generation = changes.store, changes.generation
-    stored = store.by_key(generation.keys[generation.alive][:_LOOKED_FOR].tolist())
+    stored = store.by_key(generation.keys[generation.searchable][:_LOOKED_FOR].tolist())
     if not stored:
         return encoder
     key, document = min(stored.items())

@@ -54,7 +54,7 @@ def labelled_questions(
         if not all(isinstance(grade, int) for grade in grades.values()):
             raise InputError(f"the grades of question {text!r} must be whole numbers")
         keys = keys_of(list(grades))
-        rows = {int(generation.rows_of([key])[0]): grades[doc_id] for doc_id, key in keys.items()}
+        rows = {row: grades[doc_id] for doc_id, key in keys.items() for row in generation.rows_of([key]).tolist()}
         if text.strip() and any(grade > 0 for grade in rows.values()):
             made.append(Question(text, rows))
     if questions and not made:

@@ -12,6 +12,7 @@ from hybridret.allowed import Allowed
 from hybridret.bm25 import BM25Retriever, Tokenizer
 from hybridret.candidates import Candidates, assembled
 from hybridret.config import Config
+from hybridret.data.clean import has_text
 from hybridret.dense import DenseRetriever
 from hybridret.docids import ResidualQuantizer
 from hybridret.errors import InputError
@@ -68,6 +69,7 @@ class Generation:
         ids: The document id of each row; of a deleted one it may be empty.
         id_order: *Shape:* (n_rows,), int64, rows in the order of their document ids.
         alive: *Shape:* (n_rows,), rows that are not deleted.
+        has_text: *Shape:* (n_rows,), rows of documents with a text; the others are kept, and nothing finds them.
         next_key: The key that the next document gets; none is given twice.
         dense: Ranks by cosine.
         bm25: Ranks by BM25.
@@ -84,6 +86,7 @@ class Generation:
     ids: list[str]
     id_order: IntArray
     alive: BoolArray
+    has_text: BoolArray
     next_key: int
     dense: DenseRetriever
     bm25: BM25Retriever
@@ -104,7 +107,8 @@ class Generation:
         dense = DenseRetriever(np.zeros((0, 0), dtype=np.float32), config.index)
         bm25 = BM25Retriever(Tokenizer(config.language))
         nothing = np.zeros(0, dtype=np.int64)
-        return cls(0, 0, config, nothing, [], nothing, np.zeros(0, dtype=np.bool_), 0, dense, bm25, None, 0, 0)
+        no_rows = np.zeros(0, dtype=np.bool_)
+        return cls(0, 0, config, nothing, [], nothing, no_rows, no_rows, 0, dense, bm25, None, 0, 0)
 
     @property
     def n_rows(self) -> int:
@@ -117,9 +121,14 @@ class Generation:
         return int(self.alive.sum())
 
     @cached_property
+    def searchable(self) -> BoolArray:
+        """Rows that may be found: neither deleted nor without a text. *Shape:* (n_rows,)."""
+        return self.alive & self.has_text
+
+    @cached_property
     def living(self) -> Allowed | None:
-        """Rows that are not deleted; None where that is all."""
-        return None if self.alive.all() else Allowed(self.alive)
+        """Rows that may be found; None where that is all."""
+        return None if self.searchable.all() else Allowed(self.searchable)
 
     @cached_property
     def ties(self) -> IntArray:
@@ -151,55 +160,95 @@ class Generation:
         return retrievers[name]
 
     def appended(
-        self, documents: Sequence[Document], vectors: FloatArray, progress: Progress | None = None
+        self,
+        documents: Sequence[Document],
+        vectors: FloatArray,
+        progress: Progress | None = None,
+        refitted: IndexedDocids | None = None,
+        may_refit: bool = True,
     ) -> Generation:
-        """These rows and further documents. *Shape of vectors:* (n_new, dimension).
+        """These rows and further documents.
+
+        Args:
+            documents: What comes.
+            vectors: *Shape:* (n_documents, dimension), float32.
+            progress: Told how far the work is.
+            refitted: What ``refitted`` gave of these rows and documents before.
+            may_refit: Whether it is asked here else; if not, codebooks that are due stay so; first ones are fitted.
 
         Raises:
             InputError: The vectors have another dimension than those of the index, or than the docid scheme's.
         """
+        self._check_dimension(vectors)
+        dense = self.dense.appended(vectors)
+        bm25 = self.bm25.appended(_counted([document.text for document in documents], progress))
+        if refitted is None and (may_refit or self.docid is None):
+            refitted = self.refitted(documents, vectors, progress)
+        docid = refitted
+        if docid is None and self.docid is not None:
+            docid = self.docid.appended(vectors, documents)
+        next_key = self.next_key + len(documents)
+        have_text = np.array([has_text(document.text) for document in documents], dtype=np.bool_)
+        ids = [document.doc_id for document in documents]
+        grown = self.grown(np.arange(self.next_key, next_key), ids, have_text, dense, bm25, docid)
+        if refitted is None:
+            return grown
+        return replace(grown, fitted_on=grown.n_documents, fitted_at=next_key)
+
+    def refitted(
+        self, documents: Sequence[Document], vectors: FloatArray, progress: Progress | None = None
+    ) -> IndexedDocids | None:
+        """Docids of these rows and further documents, by codebooks fitted to them or refined; None: neither is due.
+
+        Args:
+            documents: What comes.
+            vectors: *Shape:* (n_documents, dimension), float32.
+            progress: Told how far the work is.
+
+        Raises:
+            InputError: As ``appended``.
+        """
+        self._check_dimension(vectors)
+        if not documents or not self._is_due(len(documents)):
+            return None
+        all_vectors = np.concatenate([self.dense.vectors, vectors]) if self.n_rows else vectors
+        have_text = np.array([has_text(document.text) for document in documents], dtype=np.bool_)
+        searchable = np.concatenate([self.searchable, have_text])
+        if self.docid is None or not self.docid.is_trained:
+            alive = np.concatenate([self.alive, np.ones(len(documents), dtype=np.bool_)])
+            fitted_to = searchable if searchable.any() else alive
+            quantizer = ResidualQuantizer.fit(
+                all_vectors[fitted_to], self.config.docid_levels, self.config.docid_codes, self.config.seed, progress
+            )
+            return DocidRetriever(quantizer).appended(all_vectors)
+        docid = self.docid.appended(vectors, documents)
+        if not self.n_documents or not isinstance(docid, DocidRetriever):
+            return docid
+        later = np.ones(len(all_vectors), dtype=np.bool_)
+        later[: self.n_rows] = bool(self.fitted_on) & (self.keys >= self.fitted_at)
+        return docid.refined(all_vectors, later & searchable, self.config.seed)
+
+    def _is_due(self, n_new: int) -> bool:
+        """Whether codebooks are fitted anew or refined when so many documents come."""
+        return self.docid is None or self.next_key + n_new - self.fitted_at >= self._refit_after
+
+    def _check_dimension(self, vectors: FloatArray) -> None:
         if len(self.dense.vectors) and self.dense.vectors.shape[1] != vectors.shape[1]:
             raise InputError(
                 f"the vectors have {vectors.shape[1]} dimensions, those of the index {self.dense.vectors.shape[1]}: "
                 "another embedding model?"
             )
-        dense = self.dense.appended(vectors)
-        next_key, docid = self.next_key + len(documents), self.docid
-        is_due = docid is None or next_key - self.fitted_at >= self._refit_after
-        if docid is not None:
-            docid = None if is_due and not docid.is_trained else docid.appended(vectors, documents)
-        bm25 = self.bm25.appended(_counted([document.text for document in documents], progress))
-        ids = [document.doc_id for document in documents]
-        grown = self.grown(np.arange(self.next_key, next_key), ids, dense, bm25, docid)
-        if not is_due:
-            return grown
-        if docid is None:
-            docid = grown._coded_anew(progress)
-        elif self.n_documents and isinstance(docid, DocidRetriever):
-            later = grown.keys >= (self.fitted_at if self.fitted_on else self.next_key)
-            docid = docid.refined(dense.vectors, later & grown.alive, self.config.seed)
-        return replace(grown, docid=docid, fitted_on=grown.n_documents, fitted_at=next_key)
-
-    def _coded_anew(self, progress: Progress | None) -> DocidRetriever:
-        """Docids of all rows, by codebooks that are fitted to the living ones."""
-        quantizer = ResidualQuantizer.fit(
-            self.dense.vectors[self.alive],
-            self.config.docid_levels,
-            self.config.docid_codes,
-            self.config.seed,
-            progress,
-        )
-        return DocidRetriever(quantizer).appended(self.dense.vectors)
 
     def grown(
         self,
         keys: IntArray,
         ids: Sequence[str],
+        has_text: BoolArray,
         dense: DenseRetriever,
         bm25: BM25Retriever,
         docid: IndexedDocids | None,
     ) -> Generation:
-        """This generation with retrievers that hold further rows, whose keys and document ids are given."""
+        """This generation with retrievers that hold further rows, of which all else is given."""
         all_ids = [*self.ids, *ids]
         order = sorted([*self.id_order.tolist(), *range(self.n_rows, len(all_ids))], key=all_ids.__getitem__)
         return replace(
@@ -208,6 +257,7 @@ class Generation:
             ids=all_ids,
             id_order=np.array(order, dtype=np.int64),
             alive=np.concatenate([self.alive, np.ones(len(ids), dtype=np.bool_)]),
+            has_text=np.concatenate([self.has_text, has_text]),
             next_key=self.next_key if not len(keys) else int(keys[-1]) + 1,
             dense=dense,
             bm25=bm25,
@@ -243,6 +293,7 @@ class Generation:
             ids=ids,
             id_order=place[self.id_order[self.alive[self.id_order]]],
             alive=np.ones(len(kept), dtype=np.bool_),
+            has_text=self.has_text[kept],
             dense=DenseRetriever(self.dense.vectors[kept], self.config.index),
             bm25=bm25,
             docid=None if self.docid is None or not len(kept) else self.docid.picked(kept),
@@ -307,7 +358,7 @@ class Generation:
     @cached_property
     def spread(self) -> Spread:
         """How the documents' cosines are spread."""
-        return spread_of(self.dense.vectors, np.flatnonzero(self.alive), self.config.seed)
+        return spread_of(self.dense.vectors, np.flatnonzero(self.searchable), self.config.seed)
 
     @property
     def applied_ranker(self) -> Ranker:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
 
 import numpy as np
 
+from hybridret.forking import new_lock
 from hybridret.types import FloatArray
 
 _SPARE = 4
@@ -43,7 +43,7 @@ class GrowingMatrix:
     def __init__(self, rows: FloatArray) -> None:
         self._buffer = rows
         self._used = len(rows)
-        self._lock = Lock()
+        self._lock = new_lock()
 
     def appended(self, rows: FloatArray, new: FloatArray) -> FloatArray:
         """Rows and new ones after them: in place where ``rows`` is all that was put here, else in a copy.

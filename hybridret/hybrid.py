@@ -13,8 +13,9 @@ import numpy as np
 
 from hybridret.changes import Changes
 from hybridret.config import Config
+from hybridret.data.chunk import chunk_documents
 from hybridret.data.clean import clean_documents, clean_text
-from hybridret.encoding import Encoded, Encoding, cleaned_wordings
+from hybridret.encoding import Encoded, Encoding, cleaned_wordings, is_picklable
 from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.explain import explain
 from hybridret.fields import FieldCheck
@@ -22,15 +23,17 @@ from hybridret.filtering import FilterCache, StaleError
 from hybridret.fingerprint import checked_encoder
 from hybridret.fit import fit_ranker, is_fit_due
 from hybridret.fit_cost import check_max_texts, sampled_documents, texts_of_fit
-from hybridret.fit_questions import labelled_questions
+from hybridret.fit_questions import Question, labelled_questions
 from hybridret.generation import Generation
 from hybridret.generative import IndexedDocids
 from hybridret.guard import Budget, obtain
 from hybridret.info import describe
+from hybridret.ingestion import ingest, warn_of_blank, warn_of_cut
 from hybridret.meaning import without_each
 from hybridret.search import Search, check_search, search_rows, weights_of
-from hybridret.store import Filter, compile_filter
+from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.database import LOCK_SECONDS
+from hybridret.store.families import family_keys, root_ids
 from hybridret.store.folders import check_target
 from hybridret.types import RETRIEVERS, Document, Encoder, FloatArray, Hit, Progress, Queries
 from hybridret.understanding import united
@@ -51,14 +54,16 @@ class HybridIndex:
     Args:
         changes: The index's state and the way to change it.
         load_encoder: Gives the encoder when it is first needed.
+        encoder: The encoder that the caller gave, which copies and pickles take along; None: the bundle holds it.
     """
 
-    def __init__(self, changes: Changes, load_encoder: Callable[[], Encoder]) -> None:
-        self._changes = changes
+    def __init__(self, changes: Changes, load_encoder: Callable[[], Encoder], encoder: Encoder | None = None) -> None:
+        self._changes, self._given = changes, encoder
         self._encoding = Encoding(changes, load_encoder)
         self._filters = FilterCache()
         self._fields = FieldCheck()
         self._is_closed = False
+        self._told_of_cut = False
 
     @classmethod
     def build(
@@ -71,6 +76,7 @@ class HybridIndex:
         fit: bool = False,
         fit_texts: int | None = None,
         docid: IndexedDocids | None = None,
+        chunk: bool = False,
     ) -> HybridIndex:
         """Indexes documents.
 
@@ -84,6 +90,7 @@ class HybridIndex:
             fit_texts: How many texts that may encode; see ``fit``.
             docid: A trained docid retriever without documents, whose scheme gives these their docids; None: an
                 untrained one is fitted to them.
+            chunk: Whether documents longer than 1,000 characters are split; see ``add``.
 
         Returns:
             The index; with a path, the bundle opened in place.
@@ -96,8 +103,8 @@ class HybridIndex:
             check_target(path)
         check_max_texts(fit_texts)
         start = dataclasses.replace(Generation.empty(config or Config()), docid=docid)
-        index = cls(Changes.in_memory(start, encoder.name), lambda: encoder)
-        index.add(documents, progress=progress)
+        index = cls._of(Changes.in_memory(start, encoder.name), encoder)
+        index.add(documents, chunk=chunk, progress=progress)
         if fit:
             index.fit(progress=progress, max_texts=fit_texts)
         if path is None:
@@ -121,13 +128,38 @@ class HybridIndex:
             BundleError: There is no bundle, or it is damaged or of another schema.
             InputError: The encoder is not the one that the bundle was made with.
         """
-        changes = Changes.open(path, lock_timeout)
+        index = cls._of(Changes.open(path, lock_timeout), encoder)
         if encoder is None:
-            return cls(changes, changes.bundled_encoder)
-        index = cls(changes, lambda: checked_encoder(changes, encoder))
+            return index
         with suppress(ModelError):  # it cannot answer now; it is looked at when it is needed
             _ = index.encoder
         return index
+
+    @classmethod
+    def _of(cls, changes: Changes, encoder: Encoder | None) -> HybridIndex:
+        if encoder is None:
+            return cls(changes, changes.bundled_encoder)
+        if changes.bundle is None:
+            return cls(changes, lambda: encoder, encoder)
+        return cls(changes, lambda: checked_encoder(changes, encoder), encoder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles where the bundle lies, and foreign embeddings where they can be pickled."""
+        changes = self._changes
+        if changes.bundle is None:
+            raise InputError("an index in memory cannot be pickled; save it, open the bundle, and pickle that index")
+        given = None if changes.state.model_files or not is_picklable(self._given) else self._given
+        return HybridIndex.open, (changes.bundle.folder.resolve(), given, changes.lock_timeout)
+
+    def __copy__(self) -> HybridIndex:
+        """An index is shared by shallow copies of what holds it, as by threads."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HybridIndex:
+        """Opens the bundle again, or copies an index in memory; the encoder, which nothing changes, is shared."""
+        copied = HybridIndex._of(self._changes.copy(), self._given)
+        copied._encoding = self._encoding.for_copy(copied._changes, copied._encoding.load)
+        return copied
 
     @property
     def encoder(self) -> Encoder:
@@ -168,43 +200,53 @@ class HybridIndex:
         self._changes.refresh()
 
     def add(
-        self, documents: Iterable[Document], *, replace: bool = False, progress: Progress | None = None
+        self,
+        documents: Iterable[Document],
+        *,
+        replace: bool = False,
+        chunk: bool = False,
+        progress: Progress | None = None,
     ) -> list[str]:
         """Adds documents.
 
+        One without a text is kept and never found. A warning is logged of such, and once of documents that are longer
+        than the encoder's window.
+
         Args:
             documents: What to add, read once.
-            replace: Whether documents whose ids are present take their place.
+            replace: Whether documents whose ids are present take their place. All chunks of a document make place for
+                a new version of it, be that whole or split.
+            chunk: Whether documents longer than 1,000 characters are split; see ``data.chunk.chunk_documents``.
             progress: Told how far the work is.
 
         Returns:
-            The ids.
+            The ids of the documents as they were given.
 
         Raises:
             InputError: A document is at fault, or its id is present and ``replace`` is off; nothing was added.
             BundleError: The change cannot be made durable; nothing was added.
         """
-        added = clean_documents(documents)
+        given = clean_documents(documents)
+        added = clean_documents(chunk_documents(given)) if chunk else given
         if added:
             self.refresh()
             store = self._changes.store
             store.check(added, replace)
-            texts = [document.text for document in added]
-            vectors = self.encoder.encode_documents(texts, progress)
-            cut = self.encoder.count_cut_tokens(texts)
-            removed = [document.doc_id for document in added] if replace else []
-            self._changes.apply(removed, added, vectors, cut, progress, store)
+            vectors, cut = ingest(added, self.encoder, progress)
+            self._changes.apply(root_ids(added) if replace else [], added, vectors, cut, progress, store)
+            warn_of_blank(added)
+            self._told_of_cut = self._told_of_cut or warn_of_cut(added, cut, self.encoder.max_tokens)
             self._fit_if_due(progress)
-        return [document.doc_id for document in added]
+        return [document.doc_id for document in given]
 
     def delete(self, doc_ids: Sequence[str]) -> list[str]:
-        """Deletes documents.
+        """Deletes documents, with all chunks that they were split into.
 
         Args:
-            doc_ids: Ids; those that are not present are passed over.
+            doc_ids: Ids of documents, or of single chunks; those that are not present are passed over.
 
         Returns:
-            The ids that were present.
+            The ids of which something was there, in the order given.
 
         Raises:
             InputError: One string was given instead of a list of ids.
@@ -212,7 +254,7 @@ class HybridIndex:
         """
         doc_ids = _listed(doc_ids)
         self.refresh()
-        if not self._changes.store.keys_of(doc_ids):
+        if not family_keys(self._changes.store, doc_ids):
             return []
         removed = self._changes.apply(doc_ids, [], np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64))
         return [doc_id for doc_id in dict.fromkeys(doc_ids) if doc_id in removed]
@@ -222,11 +264,20 @@ class HybridIndex:
         self._changes.compact(progress)
 
     def get(self, doc_ids: Sequence[str]) -> list[Document]:
-        """The documents of the ids that are present, in the order asked."""
+        """The documents of the ids that are present, in the order asked, none twice.
+
+        A document that was split is given as its chunks, in their order.
+        """
         doc_ids = _listed(doc_ids)
         self.refresh()
-        found = self._changes.store.by_id(doc_ids)
-        return [found[doc_id] for doc_id in dict.fromkeys(doc_ids) if doc_id in found]
+        with self._changes.store.snapshot():
+            whole, chunks = self._changes.store.by_id(doc_ids), self._changes.store.chunks_of(doc_ids)
+        found: dict[str, Document] = {}
+        for doc_id in doc_ids:
+            own = [whole[doc_id]] if doc_id in whole else []
+            own += [document for _, document in chunks.get(doc_id, [])]
+            found |= {document.doc_id: document for document in own if document.doc_id not in found}
+        return list(found.values())
 
     def ids(self) -> set[str]:
         """The ids of all documents."""
@@ -370,6 +421,8 @@ class HybridIndex:
                 if number != generation.number:
                     raise StaleError("the index was changed meanwhile; ask again")
                 rows = generation.rows_of(store.keys_of([doc_id]).values())
+            if not filter and len(rows) and not generation.has_text[rows[0]]:
+                raise InputError(f"document {doc_id!r} has no text, so that no search finds it")
             if not len(rows) or (allowed is not None and not allowed.mask[rows[0]]):
                 among = " that the filter matches" if filter else ""
                 raise InputError(f"no document {doc_id!r} in the index{among}")
@@ -404,12 +457,20 @@ class HybridIndex:
                 is too small for a fit.
             BundleError: The change cannot be made durable.
         """
-        self.refresh()
-        generation, store = self._changes.generation, self._changes.store
-        labelled = labelled_questions(questions or {}, generation, store.keys_of)
+        checked = {text: _checked_grades(text, grades) for text, grades in (questions or {}).items()}
+
+        def labelled() -> tuple[Generation, DocumentStore, list[Question]]:
+            self.refresh()
+            generation, store = self._changes.generation, self._changes.store
+            with store.snapshot() as number:
+                if number != generation.number:
+                    raise StaleError("the index was changed meanwhile; ask again")
+                return generation, store, labelled_questions(checked, generation, store.keys_of)
+
+        generation, store, made = self._settled(lambda _: labelled())
         documents = sampled_documents(store.by_key, generation, max_texts)
-        _log.info("the fit encodes %s texts at most", texts_of_fit(len(self), max_texts) + len(labelled))
-        ranker = fit_ranker(generation, documents, self.encoder, labelled, progress)
+        _log.info("the fit encodes %s texts at most", texts_of_fit(len(self), max_texts) + len(made))
+        ranker = fit_ranker(generation, documents, self.encoder, made, progress)
         if max_texts is not None:
             ranker = dataclasses.replace(ranker, report={**ranker.report, "max_texts": int(max_texts)})
         self._changes.set_ranker(ranker)
@@ -543,3 +604,9 @@ def _listed(doc_ids: Iterable[str]) -> list[str]:
     if isinstance(doc_ids, str):
         raise InputError(f"ids must be a list of strings, not the string {doc_ids!r}")
     return list(doc_ids)
+
+
+def _checked_grades(text: str, grades: object) -> dict[str, int]:
+    if not isinstance(grades, Mapping):
+        raise InputError(f"question {text!r} needs a mapping of document id to grade, not {grades!r}")
+    return dict(grades)

@@ -20,6 +20,7 @@ def describe(changes: Changes) -> dict[str, Any]:
     sizes = _array_bytes(generation) if bundle is None else _file_bytes(changes, bundle)
     return {
         "documents": n_documents,
+        "documents_without_text": int((generation.alive & ~generation.has_text).sum()),
         "deleted_rows": generation.n_rows - n_documents,
         "generation": generation.number,
         "path": None if bundle is None else str(bundle.folder),

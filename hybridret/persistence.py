@@ -13,6 +13,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from hybridret.bm25 import TOKENIZER_VERSION
+from hybridret.data.clean import has_text
+from hybridret.dense import TransformerEncoder
 from hybridret.docids import ResidualQuantizer, checked_name, load_scheme
 from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.fusion import Ranker
@@ -27,9 +29,10 @@ from hybridret.generative import (
     load_backbone,
 )
 from hybridret.growth import kept_segments
+from hybridret.models import Prompts, load_model
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
 from hybridret.store.bundle import changed_files, write_arrays
-from hybridret.types import Arrays, FloatArray, IntArray
+from hybridret.types import Arrays, BoolArray, FloatArray, IntArray
 
 BY_ROWS = ("vectors", "bm25", "docid")
 """Parts whose files follow each other as rows come; ``trie`` and what is frozen have one file."""
@@ -139,7 +142,7 @@ def read_generation(bundle: Bundle, store: DocumentStore, known: Committed | Non
                     bundle.folder,
                     len(texts),
                 )
-            return Committed(state, _caught_up(reader, state, start, wanted, entries, deleted, texts))
+            return Committed(state, _caught_up(reader, store, state, start, wanted, entries, deleted, texts))
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, BundleError):
                 raise
@@ -185,6 +188,7 @@ def _missing(state: State, known: Committed | None) -> Files:
 
 def _caught_up(
     reader: _Reader,
+    store: DocumentStore,
     state: State,
     start: Generation,
     wanted: Files,
@@ -225,7 +229,8 @@ def _caught_up(
     ids = [names.pop(key, "") for key in new_keys.tolist()]
     if names:
         raise ValueError("there are documents without vectors")
-    grown = start.grown(new_keys, ids, dense, bm25, docid)
+    have_text = _with_text(store, new_keys, bm25.postings.lengths[start.n_rows :])
+    grown = start.grown(new_keys, ids, have_text, dense, bm25, docid)
     gone = [row for row, doc_id in enumerate(ids, start.n_rows) if not doc_id]
     rows = grown.rows_of(deleted)
     if rows[rows >= start.n_rows].tolist() != gone:
@@ -240,6 +245,20 @@ def _caught_up(
         fitted_on=state.fitted_on,
         fitted_at=state.fitted_at,
     )
+
+
+def _with_text(store: DocumentStore, keys: IntArray, lengths: IntArray) -> BoolArray:
+    """Marks documents that have a text: of those without a single term the texts are looked at.
+
+    *Shapes:* (n,), the documents' keys and how many terms each has, to (n,).
+    """
+    marks = np.ones(len(keys), dtype=np.bool_)
+    without_terms = np.flatnonzero(lengths == 0)
+    documents = store.by_key(keys[without_terms].tolist())
+    for row in without_terms.tolist():
+        document = documents.get(int(keys[row]))
+        marks[row] = document is None or has_text(document.text)
+    return marks
 
 
 def _docid(reader: _Reader, state: State, wanted: Files, start: Generation) -> IndexedDocids | None:
@@ -269,6 +288,23 @@ def _frozen(reader: _Reader, state: State, wanted: Files, known: IndexedDocids |
             raise ValueError("there is a decoder without codebooks")
         known = known.with_decoder(_decoder(reader(file)))
     return known
+
+
+def bundled_encoder(bundle: Bundle, state: State) -> TransformerEncoder:
+    """Loads the encoder that a bundle holds.
+
+    Raises:
+        ModelError: The bundle holds none, or its files are not those that were saved.
+    """
+    if not state.model_files:
+        raise ModelError(
+            f"{bundle.folder} was built with {state.model}, which a bundle cannot hold; give it as embedding_model"
+        )
+    for name in changed_files(bundle.model, state.model_files):
+        raise ModelError(f"{bundle.model / name} is damaged: it is not the file that was saved")
+    model = load_model(str(bundle.model))
+    prompts = Prompts(model.prompts.get("query") or "", model.prompts.get("document") or "")
+    return TransformerEncoder(model, state.model, prompts)
 
 
 def bundled_backbone(bundle: Bundle, state: State) -> LanguageModelBackbone:

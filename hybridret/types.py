@@ -23,6 +23,11 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 RETRIEVERS = ("dense", "bm25", "docid")
 """Names of the retrievers, in the order in which results list them."""
 
+PARENT, CHUNK = "parent", "chunk"
+"""Metadata fields of a chunk: the id of the document that it is of, and its number there, from 0."""
+CHUNK_MARK = "#"
+"""Stands between the two in a chunk's id."""
+
 Progress = Callable[[str, int, int], None]
 """Called as work goes on with a label, the number of items done and their total."""
 
@@ -50,6 +55,29 @@ class Document(NamedTuple):
     doc_id: str
     text: str
     metadata: dict[str, Any]
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the document that this one is a chunk of; None where it is whole.
+
+        A chunk has the id ``PARENT#NUMBER``, and both in its metadata, as ``parent`` and ``chunk``. An id that merely
+        looks so is no chunk's.
+        """
+        parent, number = self.metadata.get(PARENT), self.metadata.get(CHUNK)
+        if not parent or not isinstance(parent, str) or type(number) is not int:
+            return None
+        return parent if self.doc_id == chunk_id(parent, number) else None
+
+
+class Chunk(Document):
+    """One of all the chunks that a document was split into just now: together they take the document's place."""
+
+    __slots__ = ()
+
+
+def chunk_id(parent: str, number: int) -> str:
+    """The id of a document's chunk."""
+    return f"{parent}{CHUNK_MARK}{number}"
 
 
 class Detail(NamedTuple):

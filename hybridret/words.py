@@ -79,7 +79,8 @@ def normalise_text(text: str, keep: str = "") -> str:
     text = _IGNORABLE.sub(lambda match: match[0] if match[0] == keep else "", text)
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
     text = _OPTIONAL_MARKS.sub("", text)
-    return _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
+    normalised: str = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
+    return normalised
 
 
 def is_unspaced_run(token: str) -> bool:

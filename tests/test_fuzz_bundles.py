@@ -54,7 +54,7 @@ def sound(tiny_encoder: TransformerEncoder, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(autouse=True)
 def one_model(tiny_encoder: TransformerEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loads the model's weights once for all bundles; what is checked before loading is checked all the same."""
-    monkeypatch.setattr("hybridret.changes.load_model", lambda _: tiny_encoder._original)
+    monkeypatch.setattr("hybridret.persistence.load_model", lambda _: tiny_encoder._original)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
@@ -402,7 +402,7 @@ MODELS: dict[str, Callable[[Path], None]] = {
 def test_a_hostile_model_with_right_digests_is_refused_in_one_line(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trick: Callable[[Path], None]
 ) -> None:
-    monkeypatch.setattr("hybridret.changes.load_model", load_model)
+    monkeypatch.setattr("hybridret.persistence.load_model", load_model)
     path = Path(shutil.copytree(sound, tmp_path / "b"))
     trick(path)
     before = search(monkeypatch, sound, "bm25")

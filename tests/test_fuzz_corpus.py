@@ -233,7 +233,7 @@ def test_the_command_line_indexes_what_is_read_and_refuses_the_rest(
 def test_the_command_line_measures_what_is_read_and_refuses_the_rest(
     tmp_path: Path, name: str, tiny_encoder: TransformerEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridret.changes.load_model", lambda _: tiny_encoder._original)
+    monkeypatch.setattr("hybridret.persistence.load_model", lambda _: tiny_encoder._original)
     monkeypatch.setattr("hybridret.evaluation._TIMED_QUERIES", 1)
     write_all(tmp_path)
     HybridIndex.build(read_corpus(str(tmp_path)), tiny_encoder, path=tmp_path / "b")
@@ -258,7 +258,7 @@ def test_the_command_line_measures_what_is_read_and_refuses_the_rest(
 def test_any_grade_is_measured_or_refused_by_line(
     tmp_path: Path, grade: str, tiny_encoder: TransformerEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridret.changes.load_model", lambda _: tiny_encoder._original)
+    monkeypatch.setattr("hybridret.persistence.load_model", lambda _: tiny_encoder._original)
     write_all(tmp_path)
     (tmp_path / "qrels" / "test.tsv").write_text(f"q1\ta\t1\nq1\tb\t{grade}\n", encoding="utf-8")
     HybridIndex.build(read_corpus(str(tmp_path)), tiny_encoder, path=tmp_path / "b")

@@ -28,6 +28,7 @@ from hybridret import generation
 from hybridret.bm25 import Tokenizer
 from hybridret.check import check_bundle
 from hybridret.config import Config
+from hybridret.data.chunk import chunk_documents
 from hybridret.dense import EmbeddingsEncoder
 from hybridret.errors import InputError
 from hybridret.generative import retriever
@@ -41,8 +42,10 @@ SCALE = 20.0
 CONFIG = Config(docid_levels=3, docid_codes=4)
 WORDS = ["cat", "cats", "dog", "the", "bark", "read_csv", "honey", "honey", "sea", "猫犬", "!", "x1", "Bees", "night"]
 QUERIES = ["cat", "dog honey honey", "unknown", "the", "read_csv 猫犬 sea", "bees bark night x1"]
-IDS = [f"d{number:02}" for number in range(40)] + ["猫", "a'b\"c", "../x", "x y"]
+IDS = [f"d{number:02}" for number in range(40)] + ["猫", "a'b\"c", "../x", "x y", "guide#0"]
 ABSENT = ["", "nobody", "a\0b"]
+SPLIT = ["guide", "d03", "猫"]
+"""Ids under which long documents come, too; ``d03`` and ``猫`` are also ids of short ones. ``guide#0`` is one."""
 
 
 class Asked(NamedTuple):
@@ -132,6 +135,10 @@ class IndexMachine(RuleBasedStateMachine):
         self.vectors: dict[str, Any] = {}
         self.n_checked = 0
 
+    def family(self, doc_id: str) -> list[str]:
+        """The ids of a document and of its chunks."""
+        return [each for each, held in self.documents.items() if each == doc_id or held.parent == doc_id]
+
     @initialize(n=st.sampled_from([0, 1, 25, 35]), on_disk=st.sampled_from([True, True, False]))
     def begin(self, n: int, on_disk: bool) -> None:
         documents = first_documents(n)
@@ -143,7 +150,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), written=st.lists(contents, min_size=1, max_size=4), by=handles)
     def add(self, data: st.DataObject, written: list[tuple[str, Any]], by: int) -> None:
-        free = [doc_id for doc_id in IDS if doc_id not in self.documents]
+        free = [doc_id for doc_id in IDS if not self.family(doc_id)]
         if not free:
             return
         ids = data.draw(st.lists(st.sampled_from(free), unique=True, max_size=4, min_size=1))
@@ -165,12 +172,30 @@ class IndexMachine(RuleBasedStateMachine):
         with pytest.raises(InputError, match="is in the index already"):
             self._handle(by).add(batch)
 
-    @rule(ids=st.lists(st.sampled_from([*IDS, *ABSENT]), max_size=9), by=handles)
+    @rule(doc_id=st.sampled_from(SPLIT), n_words=st.sampled_from([3, 250, 600]), replace=st.booleans(), by=handles)
+    def put_what_may_be_split(self, doc_id: str, n_words: int, replace: bool, by: int) -> None:
+        """The oracle goes by a scan over all documents."""
+        given = Document(doc_id, " ".join(random.Random(n_words).choices(WORDS, k=n_words)), {"group": n_words % 4})
+        expected, family = list(chunk_documents([given])), self.family(doc_id)
+        taken = [each.doc_id for each in expected if each.doc_id in self.documents and each.doc_id not in family]
+        if taken or (family and not replace):
+            with pytest.raises(InputError, match=r"that of another document|is in the index already"):
+                self._handle(by).add([given], replace=replace, chunk=True)
+            return
+        assert self._handle(by).add([given], replace=replace, chunk=True) == [doc_id]
+        for each in family:
+            del self.documents[each]
+        self.documents |= {each.doc_id: Document(*each) for each in expected}
+        self.seen["split"] += len(expected) > 1
+        self.seen["another version"] += bool(family)
+        self._changed(True, by)
+
+    @rule(ids=st.lists(st.sampled_from([*IDS, *SPLIT, *ABSENT]), max_size=9), by=handles)
     def delete(self, ids: list[str], by: int) -> None:
-        there = [doc_id for doc_id in dict.fromkeys(ids) if doc_id in self.documents]
-        assert self._handle(by).delete(ids) == there
-        for doc_id in there:
-            del self.documents[doc_id]
+        there = {doc_id: family for doc_id in ids if (family := self.family(doc_id))}
+        assert self._handle(by).delete(ids) == list(there)
+        for each in {each for family in there.values() for each in family}:
+            del self.documents[each]
         self._changed(bool(there), by)
 
     @rule(by=handles)
@@ -215,16 +240,23 @@ class IndexMachine(RuleBasedStateMachine):
             assert index.ids() == set(self.documents)
             assert len(index) == len(self.documents)
             assert index.get([*ABSENT, *self.documents]) == list(self.documents.values())
+            for doc_id in SPLIT:
+                assert index.get([doc_id]) == [self.documents[each] for each in self.family(doc_id)]
             scores = {}
             for name in RETRIEVERS:
                 hits = index.search([query], ALL, retrievers=[name])[0]
                 scores[name] = {hit.doc_id: hit.score for hit in hits}
                 assert [hit.doc_id for hit in hits] == sorted(
-                    self.documents, key=lambda doc_id: by_score((doc_id, scores[name][doc_id]))
+                    self.searchable, key=lambda doc_id: by_score((doc_id, scores[name][doc_id]))
                 )
             self._check_bm25(query, scores["bm25"])
             self._check_dense(query, scores["dense"])
             self._check_docid(index, query, scores["docid"])
+
+    @property
+    def searchable(self) -> list[str]:
+        """The ids of the documents with a text."""
+        return [doc_id for doc_id, document in self.documents.items() if document.text]
 
     def teardown(self) -> None:
         self._close()
@@ -242,12 +274,13 @@ class IndexMachine(RuleBasedStateMachine):
         added = [Document(doc_id, *content) for doc_id, content in zip(ids, written, strict=False)]
         assert self._handle(by).add(added, replace=replace) == [document.doc_id for document in added]
         for document in added:
-            self.documents.pop(document.doc_id, None)
+            for each in self.family(document.doc_id):
+                del self.documents[each]
             self.documents[document.doc_id] = document
         self._changed(bool(added), by)
 
     def _search(self, asked: Asked, query: str, k: int) -> None:
-        matching = {doc_id for doc_id, document in self.documents.items() if asked.meets(document.metadata)}
+        matching = {doc_id for doc_id in self.searchable if asked.meets(self.documents[doc_id].metadata)}
         self.seen["filtered"] += 0 < len(matching) < len(self.documents)
         for index in self.open:
             for name in RETRIEVERS:
@@ -268,20 +301,22 @@ class IndexMachine(RuleBasedStateMachine):
     def _changed(self, is_changed: bool, by: int) -> None:
         if is_changed:
             state = self._handle(by)._changes.generation
-            self.seen["compacted"] += state.epoch == state.number
+            self.seen["compacted"] += state.epoch > state.number
 
     def _check_bm25(self, query: str, scores: dict[str, float]) -> None:
         corpus = [self.tokenizer.document_terms(document.text) for document in self.documents.values()]
         wanted = np.zeros(len(corpus))
         if any(corpus):
             wanted = rank_bm25.BM25Plus(corpus, delta=0).get_scores(self.tokenizer(query))
-        found = np.array([scores[doc_id] for doc_id in self.documents])
+        found = np.array([scores[doc_id] for doc_id in self.searchable])
+        wanted = wanted[[bool(document.text) for document in self.documents.values()]]
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
     def _check_dense(self, query: str, scores: dict[str, float]) -> None:
         asked = self._vector(query)
-        for doc_id, document in self.documents.items():
-            assert scores[doc_id] == pytest.approx(float(self._vector(document.text) @ asked), abs=1e-5)
+        for doc_id in self.searchable:
+            text = self.documents[doc_id].text
+            assert scores[doc_id] == pytest.approx(float(self._vector(text) @ asked), abs=1e-5)
 
     def _check_docid(self, index: HybridIndex, query: str, scores: dict[str, float]) -> None:
         state = index._changes.generation
@@ -295,7 +330,8 @@ class IndexMachine(RuleBasedStateMachine):
             if is_alive:
                 codes = state.docid.codes[row]
                 wanted = log_probs[np.arange(len(codes)), codes].sum()
-                assert scores[doc_id] == pytest.approx(wanted, abs=1e-4)
+                if self.documents[doc_id].text:
+                    assert scores[doc_id] == pytest.approx(wanted, abs=1e-4)
                 docids.add((*codes.tolist(), int(state.docid.suffixes[row])))
         assert len(docids) == len(self.documents)
 
@@ -328,6 +364,7 @@ def test_an_index_is_a_dict_of_documents_with_the_scores_of_a_fresh_build(embedd
     run(lambda: IndexMachine(tmp_path, embeddings, prunes=False, seen=seen), examples=30)
     assert seen["checked"] > 300
     assert seen["filtered"] > 20
+    assert min(seen["split"], seen["another version"]) > 3
 
 
 def test_beams_over_a_base_and_a_delta_find_what_an_exhaustive_search_finds(
@@ -341,4 +378,4 @@ def test_beams_over_a_base_and_a_delta_find_what_an_exhaustive_search_finds(
     seen: Counter[str] = Counter()
     run(lambda: IndexMachine(tmp_path, embeddings, prunes=True, seen=seen), examples=40)
     assert seen["delta"] > 50
-    assert min(seen["compacted"], seen["filtered"], seen["pruned"]) > 0
+    assert min(seen["compacted"], seen["filtered"], seen["pruned"], seen["split"], seen["another version"]) > 0

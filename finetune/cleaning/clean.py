@@ -16,7 +16,7 @@ from finetune.cleaning.report import CleanReport, Drop
 from finetune.types import Question
 from hybridret.data.chunk import chunk_documents
 from hybridret.errors import InputError
-from hybridret.types import Document
+from hybridret.types import CHUNK, PARENT, Document
 
 
 class Cleaned(NamedTuple):
@@ -140,12 +140,17 @@ def _chunked(
     parents: dict[str, str] = {}
     for document in documents:
         too_long = config.chunk_above and len(document.text) > config.chunk_above
-        chunks = list(chunk_documents([document])) if too_long else [document]
+        chunks = list(chunk_documents([_without_fields_of_chunks(document)])) if too_long else [document]
         if len(chunks) > 1:
             parents |= {chunk.doc_id: document.doc_id for chunk in chunks}
             drops.append(Drop("document", document.doc_id, "split", f"{len(chunks)} chunks"))
         texts += chunks
     return texts, parents
+
+
+def _without_fields_of_chunks(document: Document) -> Document:
+    """A training text whose chunks may call themselves what they are; the index keeps the fields as they are."""
+    return document._replace(metadata={k: v for k, v in document.metadata.items() if k not in (PARENT, CHUNK)})
 
 
 def _to_chunks(questions: list[Question], texts: list[Document], parents: Mapping[str, str]) -> list[Question]:

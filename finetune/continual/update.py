@@ -39,6 +39,7 @@ from hybridret.fit import fit_ranker
 from hybridret.fit_questions import labelled_questions
 from hybridret.generative import BackboneDocids
 from hybridret.hybrid import HybridIndex
+from hybridret.store.families import root_ids
 from hybridret.types import Document, IntArray, Progress
 
 _DOCUMENTS, _PARTS = "documents.jsonl", ("old", "new")
@@ -302,18 +303,23 @@ def _missing(index: HybridIndex, documents: Sequence[Document], resume: bool) ->
     """The documents that are to be added; an interrupted run has added them already."""
     if not documents:
         raise InputError("there are no new documents")
-    present = {each.doc_id: each.text for each in index.get([document.doc_id for document in documents])}
-    taken = [
-        document.doc_id
-        for document in documents
-        if document.doc_id in present and not (resume and present[document.doc_id] == document.text)
-    ]
+    texts = {document.doc_id: document.text for document in documents}
+    by_root: dict[str, list[Document]] = {}
+    for document in documents:
+        by_root.setdefault(root_ids([document])[0], []).append(document)
+    taken, missing = [], []
+    for root, own in by_root.items():
+        present = {each.doc_id: each.text for each in index.get([root, *(document.doc_id for document in own)])}
+        if not present:
+            missing += own
+        elif not (resume and present.items() <= texts.items()):
+            taken.append(root)
     if taken:
         raise InputError(
-            f"{len(taken)} of {len(documents)} new documents have ids that the bundle has already, such as "
+            f"{len(taken)} of {len(by_root)} new documents have ids that the bundle has already, such as "
             + ", ".join(map(repr, taken[:3]))
         )
-    return [document for document in documents if document.doc_id not in present]
+    return missing
 
 
 def _told(decision: Decision) -> dict[str, Any]:

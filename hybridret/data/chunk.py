@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hybridret.types import Document
+from hybridret.errors import InputError
+from hybridret.types import CHUNK, PARENT, Chunk, Document, chunk_id
 
 CHUNK_CHARACTERS = 1000
 OVERLAP_CHARACTERS = 100
@@ -18,8 +19,12 @@ def chunk_documents(documents: Iterable[Document], markdown: bool = False) -> It
         markdown: Whether headings and code fences are preferred places.
 
     Yields:
-        A document that fits as it is; else its chunks, with ids ``PARENT#0``, ``PARENT#1`` and so on, and the
-        parent's id and the chunk's number in the metadata ``parent`` and ``chunk``.
+        A document that fits as it is; else all of its chunks, with ids ``PARENT#0``, ``PARENT#1`` and so on, and the
+        parent's id and the chunk's number in the metadata ``parent`` and ``chunk``. An index that is given them
+        replaces and deletes them by the parent's id, all together.
+
+    Raises:
+        InputError: A document that must be split has a metadata field ``parent`` or ``chunk`` of its own.
     """
     from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
 
@@ -35,7 +40,12 @@ def chunk_documents(documents: Iterable[Document], markdown: bool = False) -> It
         chunks = splitter.split_text(document.text)
         if len(chunks) < 2:
             yield document
-        else:
-            for number, text in enumerate(chunks):
-                metadata = {**document.metadata, "parent": document.doc_id, "chunk": number}
-                yield Document(f"{document.doc_id}#{number}", text, metadata)
+            continue
+        if taken := [field for field in (PARENT, CHUNK) if field in document.metadata]:
+            raise InputError(
+                f"document {document.doc_id!r} is too long for one chunk, and its metadata field {taken[0]!r} is what "
+                "its chunks say of themselves; give the field another name"
+            )
+        for number, text in enumerate(chunks):
+            metadata = {**document.metadata, PARENT: document.doc_id, CHUNK: number}
+            yield Chunk(chunk_id(document.doc_id, number), text, metadata)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 from hybridret.errors import InputError
 from hybridret.types import Document
+
+_UNSEEN = {"Cc", "Cf", "Zl", "Zp", "Zs"}
 
 
 def clean_text(text: object, what: str) -> str:
@@ -28,6 +31,15 @@ def clean_text(text: object, what: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def has_text(text: str) -> bool:
+    """Whether a text has a character to be seen: punctuation is one, white space and what has no width are none.
+
+    Args:
+        text: Any text; separators, control and format characters (Unicode's Z, Cc and Cf) are not seen.
+    """
+    return any(unicodedata.category(character) not in _UNSEEN for character in text)
 
 
 def clean_documents(documents: Iterable[Document]) -> list[Document]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from hybridret.data.chunk import chunk_documents
 from hybridret.data.clean import clean_documents
+from hybridret.data.poison.quarantine import FIELD
 from hybridret.errors import CorpusError, InputError, require
-from hybridret.types import Document
+from hybridret.types import Chunk, Document
 
 PYTHON_DOCS = "python-docs"
 _ID_FIELDS = ("_id", "id", "doc_id")
@@ -139,7 +140,8 @@ def _document(record: dict[str, Any], path: Path, number: int) -> Document:
     }
     if not title:
         metadata.pop("title", None)
-    return Document(doc_id, f"{title} {text}".strip(), metadata)
+    document = Document(doc_id, f"{title} {text}".strip(), metadata)
+    return Chunk(*document) if FIELD in metadata and document.parent is not None else document
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

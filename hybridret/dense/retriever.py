@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hybridret.allowed import Allowed
 from hybridret.errors import InputError
+from hybridret.forking import new_lock
 from hybridret.growth import GrowingMatrix
 from hybridret.types import FloatArray, IntArray, Queries, Run, ScoreArray
 
@@ -44,7 +44,7 @@ class DenseRetriever:
         self.kind = kind
         self.vectors = vectors
         self._matrix = GrowingMatrix(vectors)
-        self._lock = Lock()
+        self._lock = new_lock()
         self._faiss_index: faiss.Index | None = None
 
     @property

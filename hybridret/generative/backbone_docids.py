@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from hybridret.allowed import Allowed
 from hybridret.decoding import END, Guide, Trie
 from hybridret.docids import FILL, DocidScheme, ResidualQuantizer, SchemeName
 from hybridret.errors import ModelError
+from hybridret.forking import new_lock
 from hybridret.generative.indexed import IndexedDocids
 from hybridret.generative.language_model import LanguageModelBackbone
 from hybridret.generative.retriever import GUIDED
@@ -36,7 +36,7 @@ class LazyBackbone:
     """
 
     def __init__(self, load: Callable[[], LanguageModelBackbone]) -> None:
-        self._load, self._lock = load, Lock()
+        self._load, self._lock = load, new_lock()
         self._loaded: LanguageModelBackbone | None = None
 
     def get(self) -> LanguageModelBackbone:

@@ -14,13 +14,13 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridret.errors import BundleError
+from hybridret.forking import new_lock
 from hybridret.store.documents import DocumentStore
 from hybridret.store.metadata import decode_fields
 from hybridret.types import BoolArray, IntArray
@@ -155,7 +155,7 @@ class Columns:
 
     def __init__(self, most_bytes: int = COLUMN_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._lock = Lock()
+        self._lock = new_lock()
         self._columns: OrderedDict[FieldPath, Column] = OrderedDict()
         self._too_large: set[FieldPath] = set()
 

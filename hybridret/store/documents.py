@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import RLock, get_ident
 from typing import Any
 
 import numpy as np
 
-from hybridret.errors import BundleError, InputError
+from hybridret.errors import BundleError
 from hybridret.store.database import (
     LOCK_SECONDS,
     begin_writing,
@@ -22,10 +23,19 @@ from hybridret.store.database import (
     new_database,
     open_database,
 )
+from hybridret.store.families import check_ids
 from hybridret.store.metadata import encode_metadata, is_text, names_of, select_fields
-from hybridret.types import Document, IntArray
+from hybridret.types import CHUNK, CHUNK_MARK, Document, IntArray
 
 _COLUMNS = "key, id, text, metadata, cut, checksum"
+_CHUNKS = (
+    "WITH parents(id) AS (VALUES {}) SELECT parents.id, "
+    + ", ".join(f"documents.{column}" for column in _COLUMNS.split(", "))
+    + " FROM parents CROSS JOIN documents"
+    + f" WHERE documents.id > parents.id || '{CHUNK_MARK}'"
+    + f" AND documents.id < parents.id || '{chr(ord(CHUNK_MARK) + 1)}'"
+)
+"""By the index of ids: what is called ``PARENT#...`` lies between ``PARENT#`` and ``PARENT$``."""
 _MOST_PARAMETERS = 500
 _PAGE_OF_TEXTS = 1000
 _PAGE_OF_FIELDS = 10_000
@@ -50,6 +60,18 @@ class DocumentStore:
         self._write_lock = self._lock if writer is reader else RLock()
         self._writing_thread: int | None = None
         self._is_closed = False
+        self._connect_again: Callable[[], sqlite3.Connection] | None = None
+
+    @property
+    def locks(self) -> tuple[Any, Any]:
+        """What is held while the database is written to, and while it is read, in the order in which they are taken."""
+        return self._write_lock, self._lock
+
+    def reconnect(self) -> None:
+        """Opens the database file anew, as a forked process must; a database in memory came along."""
+        if self._connect_again is not None:
+            with suppress(sqlite3.Error):  # a file that is gone is noticed when the bundle is looked at
+                self._reader, self._writer = self._connect_again(), self._connect_again()
 
     @classmethod
     def in_memory(cls) -> DocumentStore:
@@ -69,7 +91,9 @@ class DocumentStore:
             BundleError: It is no such database, damaged, or of another schema.
         """
         address = database_address(file)
-        return cls(open_database(file, timeout), connect(address, timeout), str(file))
+        store = cls(open_database(file, timeout), connect(address, timeout), str(file))
+        store._connect_again = partial(connect, address, timeout)
+        return store
 
     def copy_to(self, file: Path) -> None:
         """Writes the whole database, as it was committed last, to a new file.
@@ -82,6 +106,13 @@ class DocumentStore:
                 connection.backup(target)
             finally:
                 target.close()
+
+    def copy_in_memory(self) -> DocumentStore:
+        """The documents and the state in a database of their own that goes with the process."""
+        copied = DocumentStore.in_memory()
+        with self.reading() as connection:
+            connection.backup(copied._writer)
+        return copied
 
     def close(self) -> None:
         """Closes the database, after what is being read or written."""
@@ -171,13 +202,12 @@ class DocumentStore:
         """Checks that documents can be inserted.
 
         Raises:
-            InputError: An id is taken and may not be replaced, or a metadata value cannot be held as JSON.
+            InputError: An id is taken, by a document or by chunks of one, and may not be replaced, a chunk's id is
+                that of another document, or a metadata value cannot be held as JSON.
         """
         for document in documents:
             encode_metadata(document)
-        taken = {} if may_replace else self.keys_of([document.doc_id for document in documents])
-        if taken:
-            raise InputError(f"document id {next(iter(taken))!r} is in the index already; use upsert to replace it")
+        check_ids(self, documents, may_replace)
 
     def delete(self, keys: Iterable[int], generation: int) -> None:
         """Removes the documents of the given keys, and notes in which generation."""
@@ -211,6 +241,23 @@ class DocumentStore:
         """The documents of the ids that are present."""
         possible = [doc_id for doc_id in doc_ids if isinstance(doc_id, str) and is_text(doc_id)]
         return {row[1]: self._document(row) for row in self._select(_COLUMNS, "id", possible)}
+
+    def chunks_of(self, parents: Sequence[str]) -> dict[str, list[tuple[int, Document]]]:
+        """Key and document of the chunks of documents, by the parent's id, in the order of their numbers.
+
+        Ids that begin with a parent's and the mark are looked at; whether they are chunks is told by the documents.
+        """
+        possible = [parent for parent in dict.fromkeys(parents) if isinstance(parent, str) and is_text(parent)]
+        chunks: dict[str, list[tuple[int, Document]]] = {}
+        for start in range(0, len(possible), _MOST_PARAMETERS):
+            part = possible[start : start + _MOST_PARAMETERS]
+            with self.reading() as connection:
+                rows = connection.execute(_CHUNKS.format(", ".join(["(?)"] * len(part))), part).fetchall()
+            for parent, *row in rows:
+                document = self._document(tuple(row))
+                if document.parent == parent:
+                    chunks.setdefault(parent, []).append((row[0], document))
+        return {parent: sorted(found, key=lambda each: each[1].metadata[CHUNK]) for parent, found in chunks.items()}
 
     def by_key(self, keys: Sequence[int]) -> dict[int, Document]:
         """The documents of the keys that are present."""

@@ -119,10 +119,10 @@ def test_documents_with_the_same_docid_and_without_words_are_all_found(build: Bu
     documents = [Document(f"d{at}", "milk", {"title": "milk"}) for at in range(9)]
     for name in get_args(SchemeName):
         index = build(documents, name, path=tmp_path / name)
-        index.add([Document("empty", "", {}), Document("milk", "milk", {"title": "milk"})])
+        index.add([Document("wordless", "!", {}), Document("milk", "milk", {"title": "milk"})])
         found = answers(HybridIndex.open(tmp_path / name))
-        assert {hit.doc_id for hit in found} == {*(f"d{at}" for at in range(9)), "empty", "milk"}
-        assert_right(index, [*documents, Document("empty", "", {}), Document("milk", "milk", {"title": "milk"})])
+        assert {hit.doc_id for hit in found} == {*(f"d{at}" for at in range(9)), "wordless", "milk"}
+        assert_right(index, [*documents, Document("wordless", "!", {}), Document("milk", "milk", {"title": "milk"})])
 
 
 def test_a_wider_docid_widens_the_table(build: Build, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from hybridret.data.clean import clean_text
 from hybridret.data.poison.detector import Suspect
 from hybridret.errors import InputError
-from hybridret.types import Document
+from hybridret.types import Chunk, Document
 
 FIELD = "quarantine"
 """The field of a record that says why it is there."""
@@ -28,6 +28,22 @@ def check_quarantine(path: Path) -> None:
         raise InputError(f"{path} exists; a quarantine file must be a new one")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
+
+
+def with_their_chunks(suspects: Sequence[Suspect], documents: Iterable[Document]) -> list[Suspect]:
+    """Suspects, and the other chunks of documents of which one chunk is a suspect, in the order of the documents.
+
+    Args:
+        suspects: Some of the documents.
+        documents: All that shall be taken in.
+    """
+    by_id = {suspect.document.doc_id: suspect for suspect in suspects}
+    parents = {suspect.document.parent for suspect in suspects if isinstance(suspect.document, Chunk)}
+    return [
+        by_id.get(document.doc_id) or Suspect(document, ["another chunk of its document looks poisoned"])
+        for document in documents
+        if document.doc_id in by_id or (isinstance(document, Chunk) and document.parent in parents)
+    ]
 
 
 @contextmanager
