@@ -20,10 +20,11 @@ from benchmarks.peers import ensemble
 from benchmarks.results import write_result
 from benchmarks.significance import t_test
 from benchmarks.subject import Subject
+from benchmarks.synthetic import synthetic_collections
 from benchmarks.systems import run
 from hybridret import fit
 from hybridret.config import Config
-from hybridret.data.dataset import read_dataset
+from hybridret.data.dataset import Dataset, read_dataset
 from hybridret.data.lifted import LIFTERS
 from hybridret.data.off_topic import ENGLISH
 from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
@@ -44,6 +45,8 @@ MOST_QUESTIONS, SEED, PRIOR_STRENGTH = 500, 0, 1e-3
 LABELLED, FEW, RESAMPLES, LEAST_LOSS = 300, 10, 200, 1e-9
 RRF_CONSTANT, STRANGERS = 60, 50
 NAMES = ("dense", "bm25")
+FAR_QUESTIONS = ("faq", "descriptions")
+"""Synthetic collections whose questions share hardly a word with their answers, a kind that no test collection here is."""
 
 
 class Collection(NamedTuple):
@@ -75,15 +78,16 @@ def main() -> None:
     with progress_bars() as progress:
         for name in names:
             found[Path(name).name] = _collection(name, [other for other in names if other != name], encoder, progress)
+        synthetic = [_synthetic(name, encoder, progress) for name in FAR_QUESTIONS]
     rows = {name: _row(each) for name, each in found.items()}
     gains = [row["gain"] for row in rows.values()]
     write_result(
         "fusion",
         {
-            "prior": [round(weight, 3) for weight in _prior(list(found.values()))],
+            "prior": [round(weight, 3) for weight in _prior(list(found.values()), synthetic)],
             "prior in the package": list(PRIOR),
             "calibration": [round(number, 3) for number in _calibration(list(found.values()))],
-            "left out in turn": _left_out(found),
+            "left out in turn": _left_out(found, synthetic),
             "test": rows,
             "mean gain over the best single retriever": float(np.mean(gains)),
             "lowest gain": min(gains),
@@ -122,6 +126,13 @@ def _collection(name: str, others: Sequence[str], encoder: Encoder, progress: Pr
     return Collection(splits, lifted, off_topic, strangers, seconds, _ensemble(name, index, progress))
 
 
+def _synthetic(name: str, encoder: Encoder, progress: Progress) -> list[Judged]:
+    """A synthetic collection's judged questions."""
+    (collection,) = synthetic_collections(name)
+    index = HybridIndex.build(collection.documents, encoder, Config(), progress=progress)
+    return _judged_dataset(collection.dataset, index._changes.generation, encoder, progress, name)
+
+
 def _ensemble(name: str, index: HybridIndex, progress: Progress) -> float | str:
     """LangChain's own ensemble, side by side."""
     collection = read_collection(name)
@@ -141,19 +152,24 @@ def _texts(name: str) -> list[str]:
 
 
 def _judged(source: str, split: str, generation: Generation, encoder: Encoder, progress: Progress) -> list[Judged]:
-    rows = {doc_id: row for row, doc_id in enumerate(generation.ids)}
-    dataset = read_dataset(source, split, set(rows))
+    dataset = read_dataset(source, split, set(generation.ids))
     queries = sorted(dataset.queries)
     if split != "test" and len(queries) > MOST_QUESTIONS:
         drawn = np.random.default_rng(SEED).choice(len(queries), MOST_QUESTIONS, replace=False)
         queries = [queries[at] for at in np.sort(drawn)]
+    dataset = dataset._replace(queries={query: dataset.queries[query] for query in queries})
+    return _judged_dataset(dataset, generation, encoder, progress, f"{split} questions")
+
+
+def _judged_dataset(
+    dataset: Dataset, generation: Generation, encoder: Encoder, progress: Progress, label: str
+) -> list[Judged]:
+    rows = {doc_id: row for row, doc_id in enumerate(generation.ids)}
     questions = [
-        Question(
-            dataset.queries[query], {rows[doc]: grade for doc, grade in dataset.qrels[query].items() if doc in rows}
-        )
-        for query in queries
+        Question(text, {rows[doc]: grade for doc, grade in dataset.qrels[query].items() if doc in rows})
+        for query, text in dataset.queries.items()
     ]
-    return list(fit.judge(generation, questions, encoder, progress, f"{split} questions"))
+    return list(fit.judge(generation, questions, encoder, progress, label))
 
 
 def _row(each: Collection) -> dict[str, Any]:
@@ -227,9 +243,9 @@ def _with_labels(
     }
 
 
-def _prior(collections: Sequence[Collection]) -> tuple[float, ...]:
+def _prior(collections: Sequence[Collection], synthetic: Sequence[Sequence[Judged]]) -> tuple[float, ...]:
     """Weights from nothing: every collection's deciding questions count alike."""
-    groups = [each.deciding for each in collections if each.deciding]
+    groups = [*(each.deciding for each in collections if each.deciding), *synthetic]
     return fit_weights(groups, (0.0,) * len(PRIOR), PRIOR_STRENGTH, LOWEST_WEIGHTS)
 
 
@@ -255,11 +271,11 @@ def _calibration(collections: Sequence[Collection]) -> tuple[float, ...]:
     return (*model.coef_[0].tolist(), float(model.intercept_[0]))
 
 
-def _left_out(found: dict[str, Collection]) -> dict[str, dict[str, Any]]:
+def _left_out(found: dict[str, Collection], synthetic: Sequence[Sequence[Judged]]) -> dict[str, dict[str, Any]]:
     """Each collection's deciding questions, or else its test ones, with a prior that has not seen them."""
     rows = {}
     for name, each in found.items():
-        prior = _prior([other for called, other in found.items() if called != name])
+        prior = _prior([other for called, other in found.items() if called != name], synthetic)
         trust = choose_trust(each.lifted, prior)
         asked = each.deciding or each.splits["test"]
         best = max(np.mean([ndcg(one.singles[at], one) for one in asked]) for at in range(len(NAMES)))

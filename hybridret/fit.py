@@ -12,7 +12,7 @@ import numpy as np
 from hybridret.data.lifted import LIFTERS
 from hybridret.data.off_topic import off_topic_questions
 from hybridret.fit_questions import N_LIFTED, Documents, Question, draw_rows, lifted_questions, lookup_questions
-from hybridret.fusion import PRIOR, Ranker
+from hybridret.fusion import PRIOR, PRIOR_SUPPORT, Ranker
 from hybridret.fusion.calibration import fit_sigmoids
 from hybridret.fusion.gate import choose_trust, keeping_lookups, trusting, with_labels, with_trees
 from hybridret.fusion.training import Judged, dcg, fit_calibration
@@ -68,10 +68,10 @@ def fit_ranker(
         "questions": {kind: len(each) for kind, each in lifted.items()},
         **trust.as_json(),
     }
-    ranker = Ranker(base)
+    ranker = Ranker(base, support=PRIOR_SUPPORT * trust.factor)
     if labelled:
         judged = list(judge(generation, labelled, encoder, progress, "fusion: labelled questions"))
-        ranker, told = _with_labelled(generation, documents, encoder, judged, base, progress)
+        ranker, told = _with_labelled(generation, documents, encoder, judged, ranker, progress)
         report["questions"]["labelled"] = len(judged)
         report |= told
     _log.info("the fusion was fitted: %s", report["reason"])
@@ -117,20 +117,20 @@ def _with_labelled(
     documents: Documents,
     encoder: Encoder,
     judged: Sequence[Judged],
-    base: tuple[float, ...],
+    base: Ranker,
     progress: Progress | None,
 ) -> tuple[Ranker, dict[str, Any]]:
-    """The ranker that labelled questions make of base weights, and what is reported of it."""
+    """The ranker that labelled questions make of another one, and what is reported of it."""
     seed = generation.config.seed
-    weights, taken = with_labels(judged, base, seed)
+    weights, taken = with_labels(judged, base.weights, seed)
     share = 1.0
     if taken:
         lookups = list(
             judge(generation, lookup_questions(generation, documents), encoder, progress, "fusion: look-ups")
         )
-        weights, share = keeping_lookups(lookups, weights, base)
+        weights, share = keeping_lookups(lookups, weights, base.weights)
     trees = with_trees(judged, weights, seed)
-    ranker = Ranker(weights, trees=trees)
+    ranker = replace(base, weights=weights, trees=trees)
     told = {"labels_taken": taken, "labels_share": share, "trees": trees is not None}
     if len(judged) < LEAST_QUESTIONS:
         return ranker, told

@@ -403,7 +403,7 @@ class Generation:
             candidates.scores[names.index("dense")],
             candidates.scores[names.index("bm25")],
             self.bm25.coverage(text, candidates.rows) if coverage is None else coverage,
-            self.bm25.ceiling(text),
+            self.bm25.full_ceiling(text),
             self.applied_ranker.spread or self.spread,
             docid,
             {name: (ranks[at] > 0) & (ranks[at] <= depths[name]) for at, name in enumerate(names)},

@@ -82,6 +82,11 @@ class BM25Retriever:
         counts = self.tokenizer.query_counts(query)
         return (self.postings.k1 + 1) * sum(count * self.postings.idf(word) for word, count in counts.items())
 
+    def full_ceiling(self, query: str) -> float:
+        """The score of a document that had every word of the query endlessly often, also those that no row has."""
+        counts = self.tokenizer.query_counts(query)
+        return (self.postings.k1 + 1) * sum(count * self._idf(word) for word, count in counts.items())
+
     def known_share(self, query: str) -> float:
         """The share of a query's idf whose words some row has, in [0, 1]."""
         return sum(share for word, share in self._shares(query).items() if self.postings.document_count(word))

@@ -84,7 +84,8 @@ def evidence(
         cosines: *Shape:* (n_candidates,), float64.
         bm25: *Shape:* (n_candidates,), float64, BM25 scores.
         coverage: *Shape:* (n_candidates,), float64, share of the query's idf whose words a candidate has.
-        ceiling: The BM25 score that no document can exceed.
+        ceiling: The BM25 score of a document that had every word of the query endlessly often; a word that no document
+            has counts as the rarest one can.
         spread: Of the corpus's cosines.
         docid: *Shape:* (n_candidates,), float64, log-probabilities of the docids by a trained decoder; None: there is
             none, and the column is 0.
@@ -94,8 +95,9 @@ def evidence(
     Returns:
         *Shape:* (n_candidates, 6), float64, columns in the order of ``EVIDENCE``: the cosine in deviations from the
         mean; the coverage; BM25 as a share of its ceiling; the softmax of ``10 * bm25 / max(bm25)`` among the peers,
-        high where one candidate stands out; the first, but no more than 5, times the second; the logarithm of the
-        docid's probability among the peers' docids, below -30 by the logarithm of what lies beyond.
+        high where one candidate stands out, times the highest share among them; the first, but no more than 5, times
+        the second; the logarithm of the docid's probability among the peers' docids, below -30 by the logarithm of what
+        lies beyond.
     """
     standard = standardised(cosines, spread)
     table = np.zeros((len(cosines), len(EVIDENCE)))
@@ -108,7 +110,7 @@ def evidence(
     table[:, 0] = standard
     table[:, 1] = coverage
     table[:, 2] = share_of_ceiling(bm25, ceiling)
-    table[:, 3] = peaks / peaks[first].sum()
+    table[:, 3] = peaks / peaks[first].sum() * table[first, 2].max()
     table[:, 4] = np.minimum(standard, _HIGHEST_AGREEING) * coverage
     if docid is not None:
         table[:, 5] = _compress(among(docid, _peers_of("docid", peers, len(docid))))
