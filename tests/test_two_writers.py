@@ -12,7 +12,7 @@ from hybridret.changes import Changes
 from hybridret.check import check_bundle
 from hybridret.config import Config
 from hybridret.dense import EmbeddingsEncoder
-from hybridret.errors import BundleError
+from hybridret.errors import BundleError, InputError
 from hybridret.hybrid import HybridIndex
 from hybridret.types import Document
 
@@ -63,3 +63,50 @@ def test_a_change_that_failed_leaves_nothing_behind(
         with pytest.raises(BundleError, match="the disk is full"):
             index.add([Document("b", "valves", {})])
     assert check_bundle(tmp_path / "b") == (1, [], [])
+
+
+class LabelsThatArriveLate(dict[str, dict[str, int]]):
+    """Labels that are read while something else happens."""
+
+    def __init__(self, labels: dict[str, dict[str, int]], meanwhile: Callable[[], object]) -> None:
+        super().__init__(labels)
+        self.meanwhile = meanwhile
+
+    def items(self) -> Any:
+        self.meanwhile()
+        return super().items()
+
+
+@pytest.mark.parametrize("moment", ["while the labels are read", "before the documents are looked up"])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_labels_stay_those_of_a_document_that_is_replaced_or_compacted_meanwhile(
+    moment: str, on_disk: bool, embeddings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, path = EmbeddingsEncoder(embeddings), tmp_path / "b" if on_disk else None
+    documents = [Document("a", "pumps", {}), Document("b", "valves", {}), Document("gone", "seals", {})]
+    index = HybridIndex.build(documents, encoder, Config(docid_levels=2), path)
+    other = index if path is None else HybridIndex.open(path, encoder)
+    labels = {"how to pump": {"a": 1, "gone": 1}, "which seal": {"gone": 1}}
+
+    def change() -> None:
+        other.add([Document("a", "pumps, second edition", {})], replace=True)
+        other.delete(["gone"])
+        other.compact()
+
+    if moment == "while the labels are read":
+        report = index.fit(LabelsThatArriveLate(labels, change))
+    else:
+        store, changes = index._changes.store, [change]
+        snapshot = store.snapshot
+
+        def look() -> Any:
+            if changes:
+                changes.pop()()
+            return snapshot()
+
+        monkeypatch.setattr(store, "snapshot", look)
+        report = index.fit(labels)
+        assert changes == []
+    assert report["questions"] == {"labelled": 1}
+    with pytest.raises(InputError, match="needs a mapping of document id to grade"):
+        index.fit({"how to pump": ["a"]})  # type: ignore[dict-item]

@@ -15,12 +15,15 @@ from rank_bm25 import BM25Plus
 from hybridret.bm25 import Tokenizer
 from hybridret.check import check_bundle
 from hybridret.config import Config
+from hybridret.data.chunk import chunk_documents
 from hybridret.dense import EmbeddingsEncoder
 from hybridret.hybrid import HybridIndex
 from hybridret.types import RETRIEVERS, Document
 
 _WORDS = "pump valve reset button water steam boiler gauge lever motor belt wheel brake clutch gear axle".split()  # noqa: SIM905
 _QUERY = "pump water"
+_PARENTS = ["manual", "guide"]
+"""Documents that are split where they are long."""
 _LONG, _MANY = (400, 1500), 80
 """Words of a text that fills several pages of the database, and documents from which on deletions are large."""
 Contents = dict[str, Document]
@@ -62,16 +65,19 @@ def build(folder: Path, seed: int, n: int = 60) -> Contents:
 
 
 def next_change(rng: random.Random, contents: Contents, number: int) -> Change:
-    kind = rng.choice(["add", "add", "upsert", "upsert", "delete", "compact"])
+    kind = rng.choice(["add", "add", "upsert", "upsert", "split", "delete", "compact"])
     present = sorted(contents)
     if kind == "add":
         return Change(kind, [_document(rng, f"n{number}.{at}", number) for at in range(rng.choice([1, 2, 3, 12]))])
     if kind == "upsert":
         chosen = [*rng.sample(present, min(3, len(present))), f"u{number}"]
         return Change(kind, [_document(rng, doc_id, number) for doc_id in chosen])
+    if kind == "split":
+        return Change(kind, [_document(rng, rng.choice(_PARENTS), number)])
     if kind == "delete":
         chosen = rng.sample(present, min(rng.randint(1, 40 if len(present) > _MANY else 6), len(present)))
-        return Change(kind, [contents[doc_id] for doc_id in chosen])
+        whole = [Document(doc_id, "", {}) for doc_id in rng.sample(_PARENTS, rng.randint(0, 1))]
+        return Change(kind, [*(contents[doc_id] for doc_id in chosen), *whole])
     return Change(kind, [])
 
 
@@ -87,14 +93,20 @@ def apply(index: HybridIndex, change: Change) -> None:
     elif change.kind == "compact":
         index.compact()
     else:
-        index.add(change.documents, replace=change.kind == "upsert")
+        index.add(change.documents, replace=change.kind != "add", chunk=change.kind == "split")
 
 
 def changed(contents: Contents, change: Change) -> Contents:
     named = {document.doc_id: document for document in change.documents}
-    if change.kind == "delete":
-        return {doc_id: document for doc_id, document in contents.items() if doc_id not in named}
-    return contents | named
+    if change.kind == "split":
+        named = {chunk.doc_id: Document(*chunk) for chunk in chunk_documents(change.documents)}
+    replaced = {document.doc_id for document in change.documents}
+    kept = {
+        doc_id: document
+        for doc_id, document in contents.items()
+        if doc_id not in replaced and document.parent not in replaced
+    }
+    return kept if change.kind == "delete" else kept | named
 
 
 def history(contents: Contents, seed: int, first: int = 0) -> Iterator[tuple[Change, Contents]]:
