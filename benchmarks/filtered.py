@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -98,13 +99,11 @@ def _tenants(index: HybridIndex, queries: list[str]) -> dict[str, Any]:
             query, filter = queries[tenant % len(queries)], {"tenant": tenant}
             if added:
                 index.add([Document(f"d{DOCUMENTS + tenant}", query, filter)])
-            unfiltered = _milliseconds(lambda query=query: index.search([query], K))
+            unfiltered = _milliseconds(partial(index.search, [query], K))
             if added:
                 index.add([Document(f"e{DOCUMENTS + tenant}", query, filter)])
             times.setdefault(f"none, {turn}", []).append(unfiltered)
-            times.setdefault(turn, []).append(
-                _milliseconds(lambda query=query, filter=filter: index.search([query], K, filter))
-            )
+            times.setdefault(turn, []).append(_milliseconds(partial(index.search, [query], K, filter)))
             (hits,) = index.search([query], K, filter)
             tenants = {document.metadata["tenant"] for document in index.get([hit.doc_id for hit in hits])}
             wrong += tenants != {tenant} or len(hits) != K

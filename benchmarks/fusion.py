@@ -46,7 +46,7 @@ LABELLED, FEW, RESAMPLES, LEAST_LOSS = 300, 10, 200, 1e-9
 RRF_CONSTANT, STRANGERS = 60, 50
 NAMES = ("dense", "bm25")
 FAR_QUESTIONS = ("faq", "descriptions")
-"""Synthetic collections whose questions share hardly a word with their answers, a kind that no test collection here is."""
+"""Synthetic collections whose questions share hardly a word with their answers, as in no test collection here."""
 
 
 class Collection(NamedTuple):

@@ -217,7 +217,9 @@ def test_a_budget_without_end_is_none(index: HybridIndex, seconds: Any) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1.0, math.nan, -math.inf, "1", True])
-@pytest.mark.parametrize("settings", [{}, {"reranker": raising}, {"split_queries": True}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"reranker": raising}, {"split_queries": True}], ids=["plain", "reranker", "split"]
+)
 def test_a_budget_that_is_no_time_is_refused_wherever_it_is_given(
     index: HybridIndex, seconds: Any, settings: dict[str, Any]
 ) -> None:
