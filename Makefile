@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
+TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: setup demo test lint types wheel bench clean
 
@@ -9,6 +10,11 @@ setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
+	@# Where there is no GPU, and torch would bring gigabytes of CUDA, it comes from the index of its CPU builds.
+	@if ! command -v nvidia-smi > /dev/null && $(BIN)/pip install --dry-run --quiet --ignore-installed --report - \
+			--constraint constraints.txt torch | grep -q '"name": "nvidia-'; then \
+		$(BIN)/pip install --quiet --constraint constraints.txt --index-url $(TORCH_CPU) torch; \
+	fi
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
