@@ -23,7 +23,8 @@ _PIECE = regex.compile(rf"{PAIRED_RUN}|{UNPAIRED_WORD}(?:['’.]{UNPAIRED_WORD})
 
 def query_tokens(text: str) -> list[str]:
     """The first 64 words of a query; each character of a script without spaces is one."""
-    return _TOKEN.findall(text)[:MOST_TOKENS]
+    tokens: list[str] = _TOKEN.findall(text)
+    return tokens[:MOST_TOKENS]
 
 
 def without_each(text: str) -> list[str]:
