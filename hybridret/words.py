@@ -79,8 +79,8 @@ def normalise_text(text: str, keep: str = "") -> str:
     text = _IGNORABLE.sub(lambda match: match[0] if match[0] == keep else "", text)
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
     text = _OPTIONAL_MARKS.sub("", text)
-    normalised: str = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
-    return normalised
+    normal: str = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
+    return normal
 
 
 def is_unspaced_run(token: str) -> bool:
@@ -100,7 +100,8 @@ def is_unspaced(text: str) -> bool:
 
 def split_clusters(text: str) -> list[str]:
     """What a reader sees as characters: letters with their marks, and Thai and Lao ones with the vowels around them."""
-    return _CLUSTER.findall(text)  # type: ignore[no-any-return]
+    clusters: list[str] = _CLUSTER.findall(text)
+    return clusters
 
 
 def split_pairs(run: str) -> list[str]:
