@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybridret.changes import Changes
-from hybridret.errors import InferenceError, InputError
+from hybridret.errors import InferenceError, InputError, ModelError
 from hybridret.types import Encoder
 
 _DRIFT = 0.01
@@ -11,6 +11,19 @@ _DRIFT = 0.01
 
 _LOOKED_FOR = 16
 """Documents that are looked for: another process may have deleted the first ones a moment ago."""
+
+
+def load_bundled_encoder(changes: Changes) -> Encoder:
+    """Loads the encoder that a bundle holds; that it can encode is seen at once, not taken for an outage later.
+
+    Raises:
+        ModelError: The bundle holds none, or its files are not those that were saved, or no encoder of its vectors.
+    """
+    encoder = changes.bundled_encoder()
+    try:
+        return checked_encoder(changes, encoder)
+    except (InferenceError, InputError) as error:
+        raise ModelError(str(error)) from error
 
 
 def checked_encoder(changes: Changes, encoder: Encoder) -> Encoder:

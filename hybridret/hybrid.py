@@ -20,7 +20,7 @@ from hybridret.errors import BundleError, InputError, ModelError
 from hybridret.explain import explain
 from hybridret.fields import FieldCheck
 from hybridret.filtering import FilterCache, StaleError
-from hybridret.fingerprint import checked_encoder
+from hybridret.fingerprint import checked_encoder, load_bundled_encoder
 from hybridret.fit import fit_ranker, is_fit_due
 from hybridret.fit_cost import check_max_texts, sampled_documents, texts_of_fit
 from hybridret.fit_questions import Question, labelled_questions
@@ -138,7 +138,7 @@ class HybridIndex:
     @classmethod
     def _of(cls, changes: Changes, encoder: Encoder | None) -> HybridIndex:
         if encoder is None:
-            return cls(changes, changes.bundled_encoder)
+            return cls(changes, lambda: load_bundled_encoder(changes))
         if changes.bundle is None:
             return cls(changes, lambda: encoder, encoder)
         return cls(changes, lambda: checked_encoder(changes, encoder), encoder)

@@ -48,7 +48,7 @@ def test_who_has_decided_is_told_nothing(
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("max_texts", [None, 120, 123, 200, 399, 400, 10_000])
+@pytest.mark.parametrize("max_texts", [None, 168, 171, 200, 847, 848, 10_000])
 @pytest.mark.parametrize("how", ["from_texts", "fit", "store"])
 def test_a_fit_encodes_no_more_texts_than_it_may(
     embeddings: StubEmbeddings, tmp_path: Path, max_texts: int | None, how: str
@@ -63,7 +63,7 @@ def test_a_fit_encodes_no_more_texts_than_it_may(
         retriever = HybridRetriever.from_texts(PROSE, embedding=embeddings, **(bound or {"fit": True}))
     spent = n_encoded(embeddings) - len(PROSE) - (1 if how == "store" else 0)  # a bundle looks whether it is the model
     assert 0 < spent <= texts_of_fit(len(PROSE), max_texts)
-    assert spent <= (400 if max_texts is None else max_texts)
+    assert spent <= (848 if max_texts is None else max_texts)
     fusion = retriever.info()["fusion"]
     assert fusion["fitted"]
     assert sum(fusion["questions"].values()) > 0
@@ -72,17 +72,18 @@ def test_a_fit_encodes_no_more_texts_than_it_may(
 def test_a_bound_that_does_not_bind_changes_nothing(make_embeddings: Any) -> None:
     one, other = (
         HybridRetriever.from_texts(PROSE, ids=SUBJECTS, embedding=make_embeddings(), **given).info()["fusion"]
-        for given in ({"fit": True}, {"fit_texts": 400})
+        for given in ({"fit": True}, {"fit_texts": 848})
     )
+    assert other.pop("max_texts") == 848
     assert one == other
 
 
-@pytest.mark.parametrize("max_texts", [0, 119, -1, True, 200.0, "200"])
+@pytest.mark.parametrize("max_texts", [0, 167, -1, True, 200.0, "200"])
 def test_too_few_texts_for_a_fit_are_refused_before_anything_is_encoded(
     embeddings: StubEmbeddings, max_texts: Any
 ) -> None:
-    with pytest.raises(InputError, match="needs 120 texts or more"):
+    with pytest.raises(InputError, match="needs 168 texts or more"):
         HybridRetriever.from_texts(PROSE, embedding=embeddings, fit_texts=max_texts)
     assert n_encoded(embeddings) == 0
-    with pytest.raises(InputError, match="needs 120 texts or more"):
+    with pytest.raises(InputError, match="needs 168 texts or more"):
         HybridRetriever.from_texts([], embedding=embeddings).fit(fit_texts=max_texts)

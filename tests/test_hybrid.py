@@ -538,7 +538,7 @@ def test_settings_out_of_range_are_refused(build: Callable[..., HybridIndex], se
         {"weights": {"dense": "1"}},
         {"diversity": 1.5},
         {"diversity": float("nan")},
-        {"filter": {"a": [1]}},
+        {"filter": {"a": {"$in": 1}}},
         {"filter": {1: "a", "b": 2}},
         {"filter": "group"},
     ],

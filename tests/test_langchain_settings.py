@@ -84,7 +84,7 @@ def test_settings_of_a_call_go_before_search_kwargs_and_these_before_fields(retr
         ("min_scor", "did you mean 'min_score'"),
         ("top_k", "here it is 'k'"),
         ("score_threshold", "here it is 'min_score'"),
-        ("zzz", "there are diversity, filter"),
+        ("zzz", "there are allow_partial_results, diversity, filter"),
     ],
 )
 def test_an_unknown_argument_names_the_one_that_was_meant(retriever: HybridRetriever, name: str, hint: str) -> None:
@@ -283,19 +283,22 @@ def test_a_models_folder_may_lie_at_home(tiny_model: Path, monkeypatch: pytest.M
 # Conversations
 
 
+BY_WORDS = {"bm25": 1.0}
+
+
 @pytest.mark.parametrize("how", ["batch", "abatch"])
 @pytest.mark.parametrize("fails", [False, True])
 async def test_each_query_of_a_batch_has_its_own_conversation(
     retriever: HybridRetriever, how: str, fails: bool
 ) -> None:
     async def ask(queries: list[Any], **arguments: Any) -> list[Any]:
-        answers = getattr(retriever, how)(queries, return_exceptions=fails, k=2, with_scores=True, **arguments)
+        answers = getattr(retriever, how)(queries, return_exceptions=fails, k=2, weights=BY_WORDS, **arguments)
         return await answers if how == "abatch" else answers
 
     queries: list[Any] = ["what do they eat?", "where do they live?", "who makes honey?"]
     histories: list[Any] = [["tell me about cows"], [("user", "tell me about fish")], []]
     wanted = [
-        retriever.invoke(query, k=2, with_scores=True, history=history)
+        retriever.invoke(query, k=2, weights=BY_WORDS, history=history)
         for query, history in zip(queries, histories, strict=True)
     ]
     if fails:
@@ -306,7 +309,7 @@ async def test_each_query_of_a_batch_has_its_own_conversation(
     assert all(isinstance(answer, InputError) for answer in found[3:])
     shared = await ask(queries[:2], history=["tell me about cows"])
     assert shared == [
-        retriever.invoke(query, k=2, with_scores=True, history=["tell me about cows"]) for query in queries[:2]
+        retriever.invoke(query, k=2, weights=BY_WORDS, history=["tell me about cows"]) for query in queries[:2]
     ]
 
 

@@ -152,7 +152,9 @@ def test_docids_that_fail_are_no_evidence_for_any_document(
 ) -> None:
     """Of n candidates each has the docid's log-probability -log(n): 0, its highest, would raise all scores."""
     index, query = build(), "who sleeps all day"
-    weighing = Ranker((1.0, 2.0, 1.0, 0.5, 0.0, 1.0), index._changes.generation.spread, slope=0.5, offset=-1.0)
+    weighing = Ranker(
+        (1.0, 2.0, 1.0, 0.5, 0.0, 1.0), index._changes.generation.spread, slope=0.5, offset=-1.0, support=0.0
+    )
     index._changes.set_ranker(weighing)
     told = {hit.doc_id: index.explain(query, hit.doc_id, retrievers=["dense", "bm25"]) for hit in answers(index)}
     generation = index._changes.generation

@@ -56,7 +56,7 @@ class Settings(NamedTuple):
         Raises:
             InputError: One is out of its range; an index checks filter and weights.
         """
-        for name in ("min_score", "diversity", "time_budget"):
+        for name in ("min_score", "diversity"):
             check_number(name, getattr(self, name))
         check_search([], self.k, RETRIEVERS, self.diversity, self.min_score)
         Budget(self.time_budget)
