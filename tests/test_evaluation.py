@@ -130,11 +130,11 @@ def test_scifact_is_as_good_as_it_was_measured_to_be(data_folder: Path, packaged
 
 @pytest.mark.data
 def test_bm25_on_scifact_agrees_with_what_is_published(data_folder: Path) -> None:
-    """.665 with k1 .9 and b .4 (Thakur et al., "BEIR", 2021, table 2), here .688; the defaults have .698."""
+    """.665 with k1 .9 and b .4 (Thakur et al., "BEIR", 2021, table 2), with these terms .688; the defaults have .698."""
     documents, tokenize = read_corpus(str(data_folder / "scifact")), Tokenizer("english")
     ids = [document.doc_id for document in documents]
     dataset = read_dataset(str(data_folder / "scifact"), "test", set(ids))
-    for k1, b, expected, tolerance in ((0.9, 0.4, 0.665, 0.025), (1.5, 0.75, 0.698, 0.001)):
+    for k1, b, expected, tolerance in ((0.9, 0.4, 0.688, 0.001), (1.5, 0.75, 0.698, 0.001)):
         bm25 = BM25Okapi([tokenize(document.text) for document in documents], k1=k1, b=b)
         run = {}
         for query, text in dataset.queries.items():
@@ -142,6 +142,7 @@ def test_bm25_on_scifact_agrees_with_what_is_published(data_folder: Path) -> Non
             run[query] = {ids[at]: float(scores[at]) for at in np.argsort(-scores, kind="stable")[:100]}
         values = measure_run(run, dataset)["nDCG@10"].values()
         assert sum(values) / len(values) == pytest.approx(expected, abs=tolerance)
+        assert sum(values) / len(values) >= 0.665
 
 
 def test_dense_in_the_committed_report_agrees_with_what_is_published() -> None:
