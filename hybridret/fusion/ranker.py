@@ -22,6 +22,8 @@ hardly a word with their answers, by ``_prior`` of ``benchmarks/fusion.py``.
 Docids, which were untrained there, weigh 0 until labelled questions say otherwise."""
 PRIOR_SLOPE, PRIOR_SUPPORT, PRIOR_OFFSET = 0.69, 1.74, -6.3
 """They tell the best documents of these questions from those of off-topic ones, by ``_calibration`` there."""
+HIGHEST_OFF_TOPIC = 0.9
+"""No threshold is above it: where off-topic questions reach it, the corpus is about everything, and none is."""
 _SUPPORTING = 10
 _BEFORE_DOCID = 5
 """How many weights rankers had before docids were evidence."""
@@ -158,7 +160,8 @@ class Ranker:
         where questions to come are exchangeable with those of the fit.
 
         Args:
-            let_through: The share of off-topic questions for which some document may reach it.
+            let_through: The share of off-topic questions for which some document may reach it. A corpus about everyday
+                matters, to which no question is off topic, has a threshold of .9, which more may reach.
             missed: The share of right documents that may lie below it, by labelled questions; None: not asked.
 
         Raises:
@@ -172,7 +175,7 @@ class Ranker:
             raise ValueError(f"a threshold at a share of {share:g} cannot be had from {len(scores)} {what}")
         if missed is not None:
             return scores[rank - 1]
-        return float(np.nextafter(scores[-rank], np.inf))
+        return min(float(np.nextafter(scores[-rank], np.inf)), HIGHEST_OFF_TOPIC)
 
 
 def _without_old_fit(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hybridret.fusion import EVIDENCE, Ranker, Spread
+from hybridret.fusion.ranker import HIGHEST_OFF_TOPIC
 
 EXAMPLE = Ranker(
     (1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
@@ -47,10 +48,15 @@ def test_off_topic_questions_pass_a_threshold_no_more_often_than_was_asked() -> 
     assert EXAMPLE.threshold(3 / 5) == np.nextafter(0.02, 1)
     generator, passed = np.random.default_rng(0), []
     for _ in range(2000):
-        scores = generator.random(50)
+        scores = 0.9 * generator.random(50)
         fitted = Ranker(off_topic=tuple(sorted(scores[:49].tolist())))
         passed.append(scores[49] >= fitted.threshold(0.1))
     assert np.mean(passed) == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_corpus_about_everything_keeps_no_right_document_out_for_being_sure() -> None:
+    """Where most questions on everyday matters are answered, their scores are those of answers."""
+    assert Ranker(off_topic=(0.2, *[0.999] * 48)).threshold() == HIGHEST_OFF_TOPIC
 
 
 def test_right_documents_miss_a_threshold_no_more_often_than_was_asked() -> None:
