@@ -213,7 +213,11 @@ PLAIN: list[tuple[Any, Any]] = [
     (np.arange(3), [0, 1, 2]),
     (np.array([[1.5]]), [[1.5]]),
     (np.datetime64("2024-02-29"), "2024-02-29"),
-    (np.datetime64("2024-02-29T12:30:00.000000001"), "2024-02-29T12:30:00"),
+    (np.datetime64("2024-02-29T12:30:00.000001"), "2024-02-29T12:30:00.000001"),
+    (
+        datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2))),
+        "2024-02-29T10:00:00+00:00",
+    ),
     (DAY, "2024-02-29"),
     (MOMENT, "2024-02-29T12:30:00+00:00"),
     (datetime.time(12, 30), "12:30:00"),
@@ -237,7 +241,19 @@ def test_metadata_of_numpy_and_dates_are_stored_as_json_has_them(embeddings: Any
     assert [type(document.metadata["x"]) for document in found] == [type(stored)] * 4
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"x", Decimal("1.5"), np.datetime64("NaT"), np.float64("nan"), 1j])
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        {1, 2},
+        b"x",
+        Decimal("1.5"),
+        np.datetime64("NaT"),
+        np.datetime64("2024-02-29T12:30:00.000000001"),
+        np.float64("nan"),
+        1j,
+    ],
+)
 def test_metadata_that_json_cannot_hold_are_refused(embeddings: Any, value: Any) -> None:
     retriever = HybridRetriever.from_texts([], embedding=embeddings)
     with pytest.raises(InputError, match="the metadata of document 'a' cannot be held as JSON"):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import date, time
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from langchain_core.documents import Document as LangChainDocument
 
 from hybridret.answers import without_facts
@@ -16,9 +14,6 @@ from hybridret.data.chunk import chunk_documents
 from hybridret.data.clean import clean_documents
 from hybridret.errors import InputError
 from hybridret.types import Document
-
-_DEEPEST = 200
-"""How deep values are looked into: deeper than the store takes them, so that it says what is wrong with them."""
 
 
 def records_of_texts(
@@ -32,8 +27,8 @@ def records_of_texts(
 
     Args:
         texts: The texts, read once.
-        metadatas: One mapping a text; numpy's numbers and arrays become Python's, dates, times, UUIDs and paths become
-            text (ISO 8601).
+        metadatas: One mapping a text; see ``hybridret.store.metadata.plain_scalar`` for what is stored of dates and
+            numpy's numbers.
         ids: One id a text.
         chunk: Whether texts longer than about 1,000 characters are split.
 
@@ -48,7 +43,7 @@ def records_of_texts(
     if not len(listed) == len(given) == len(named):
         raise InputError(f"there are {len(listed)} texts, {len(given)} metadatas and {len(named)} ids")
     documents = [
-        Document(_new_id() if doc_id is None else doc_id, text, plain(without_facts(metadata or {})))
+        Document(_new_id() if doc_id is None else doc_id, text, without_facts(metadata or {}))
         for doc_id, text, metadata in zip(named, listed, given, strict=True)
     ]
     return list(chunk_documents(clean_documents(documents))) if chunk else documents
@@ -76,31 +71,6 @@ def records_of_documents(
 def langchain_document(document: Document) -> LangChainDocument:
     """A stored document as LangChain knows it."""
     return LangChainDocument(id=document.doc_id, page_content=document.text, metadata=document.metadata)
-
-
-def plain(value: Any, depth: int = _DEEPEST) -> Any:
-    """A value of metadata, filters or settings in the types that JSON has, where there is one way to put it.
-
-    Numbers and arrays of numpy become Python's, dates and times text in ISO 8601, UUIDs and paths text. What is
-    left is returned as it is, for the store to refuse.
-    """
-    if depth == 0:
-        return value
-    if isinstance(value, np.datetime64) and isinstance(value.item(), int):
-        value = value.astype("datetime64[us]")  # finer than Python's
-    if isinstance(value, np.generic | np.ndarray):
-        return (
-            float("nan") if isinstance(value, np.datetime64) and np.isnat(value) else plain(value.tolist(), depth - 1)
-        )
-    if isinstance(value, date | time):
-        return value.isoformat() if value == value else float("nan")  # noqa: PLR0124, pandas' NaT
-    if isinstance(value, uuid.UUID | PurePath):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {name: plain(inner, depth - 1) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner, depth - 1) for inner in value]
-    return value
 
 
 def expanded(path: str | Path) -> Path:

@@ -17,8 +17,7 @@ from hybridret.errors import InputError
 from hybridret.fusion import check_weights
 from hybridret.langchain.answering import Answering
 from hybridret.langchain.document_index import HybridDocumentIndex
-from hybridret.langchain.documents import plain
-from hybridret.langchain.settings import NOT_GIVEN, NotGiven, Settings, check_names, given
+from hybridret.langchain.settings import NOT_GIVEN, NotGiven, Settings, check_names, given, python_numbers
 from hybridret.reranking import check_reranker
 from hybridret.types import RETRIEVERS, Hit
 from hybridret.understanding import Understanding, turns
@@ -84,7 +83,7 @@ class HybridRetriever(HybridDocumentIndex):
         if not isinstance(settings, Mapping):
             return settings
         cls._check_settings(settings)
-        return {name: plain(value) if name in _PER_CALL else value for name, value in settings.items()}
+        return {name: python_numbers(value) if name in _PER_CALL else value for name, value in settings.items()}
 
     @field_validator("search_kwargs")
     @classmethod
@@ -282,7 +281,7 @@ class HybridRetriever(HybridDocumentIndex):
         names = [name for name in arguments if name != "verbose"]
         check_names("argument", names, _PER_CALL, others=["history"])
         said = {name: getattr(self, name) for name in _PER_CALL} | self.search_kwargs
-        said |= {name: plain(arguments[name]) for name in names}
+        said |= {name: python_numbers(arguments[name]) for name in names}
         fields = type(self).model_fields
         return Settings(
             **{name: fields[name].get_default() if value is None else value for name, value in said.items()}

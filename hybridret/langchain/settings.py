@@ -8,6 +8,8 @@ from enum import Enum
 from numbers import Real
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from hybridret.errors import InputError
 from hybridret.guard import Budget
 from hybridret.search import check_search
@@ -74,6 +76,15 @@ def check_number(name: str, value: Any) -> None:
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value)):
         raise InputError(f"{name} must be a number, not {value!r}")
+
+
+def python_numbers(value: Any) -> Any:
+    """A setting with Python's numbers in place of numpy's; the values of a filter are the store's to read."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {name: number.item() if isinstance(number, np.generic) else number for name, number in value.items()}
+    return value
 
 
 def given(**arguments: Any) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timezone
+from datetime import date, datetime, time, timezone
+from pathlib import PurePath
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -15,7 +17,8 @@ from hybridret.types import Document
 
 _DEEPEST = 100
 _KINDS = (
-    "strings, finite numbers, bools, None, dates, numpy values of these, and lists and mappings of them are possible"
+    "strings, finite numbers, bools, None, dates, times, UUIDs, paths, numpy values of these, and lists and mappings "
+    "of them are possible"
 )
 _WHOLE_DAYS = ("Y", "M", "W", "D")
 
@@ -83,6 +86,7 @@ def plain_scalar(value: object) -> str | int | float | bool | None:
 
     - ``date`` and ``datetime``: ISO 8601, so that they compare as strings do; one with a time zone is put into UTC
       first, ``2024-05-01T10:00:00+00:00``. A date comes before every time of its day.
+    - ``time``, ``UUID`` and paths: the text that ``isoformat`` or ``str`` gives.
     - numpy's numbers and bools: the Python number of exactly the same value, so ``np.float32(0.1)`` is
       0.10000000149011612. ``np.datetime64``: as a date, or where it has a time of day as a datetime.
 
@@ -100,6 +104,10 @@ def plain_scalar(value: object) -> str | int | float | bool | None:
         value = _moment(value)
     if isinstance(value, date):
         return _iso(value)
+    if isinstance(value, time):
+        return value.isoformat()
+    if isinstance(value, UUID | PurePath):
+        return str(value)
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, np.integer):
