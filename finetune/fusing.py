@@ -11,7 +11,7 @@ import numpy as np
 from finetune.gate.general import everyday_exam
 from hybridret.changes import Changes
 from hybridret.dense import DenseRetriever
-from hybridret.fit import fit_ranker
+from hybridret.fit import fit_ranker, off_topic_scores
 from hybridret.fusion.evidence import Spread
 from hybridret.generation import Generation
 from hybridret.hybrid import HybridIndex
@@ -30,8 +30,9 @@ def fit_fusion(
     """Fits how far to trust each retriever of a bundle.
 
     Where questions were made, the fit's questions lifted out of documents are what was trained on: trained retrievers
-    answer them better than any user's. They are put to the untrained model then; only the spread of cosines is the
-    trained one's (see ``matched``), and docids weigh nothing until labels come.
+    answer them better than any user's. They are put to the untrained model then; only the spread of cosines (see
+    ``matched``) and what off-topic questions score are the trained one's, docids weigh nothing until labels come, and
+    the index is not fitted again by itself.
 
     Args:
         bundle: Folder of the bundle.
@@ -50,7 +51,10 @@ def fit_fusion(
     before = replace(generation, dense=dense, docid=None)
     ranker = fit_ranker(before, store.by_key, untrained, (), progress)
     by_chance, now = _found_by_chance(before, untrained), _found_by_chance(generation, trained)
-    changes.set_ranker(replace(ranker, spread=matched(before.spread, by_chance, now) or generation.spread))
+    spread = matched(before.spread, by_chance, now) or generation.spread
+    ranker = replace(ranker, spread=spread, report={**ranker.report, "automatic": False})
+    off_topic = off_topic_scores(replace(generation, ranker=ranker), store.by_key, trained, ranker)
+    changes.set_ranker(replace(ranker, off_topic=off_topic))
 
 
 def _found_by_chance(generation: Generation, encoder: Encoder) -> ScoreArray:

@@ -75,7 +75,7 @@ def fit_ranker(
         report["questions"]["labelled"] = len(judged)
         report |= told
     _log.info("the fusion was fitted: %s", report["reason"])
-    off_topic = _off_topic_scores(generation, documents, encoder, ranker)
+    off_topic = off_topic_scores(generation, documents, encoder, ranker)
     return replace(ranker, off_topic=off_topic, report=report)
 
 
@@ -167,10 +167,10 @@ def shown_scores(ranker: Ranker, question: Judged) -> ScoreArray:
     return ranker.probabilities(ranker.sums(question.evidence, question.facts), ranker.shift(question.evidence))
 
 
-def _off_topic_scores(
+def off_topic_scores(
     generation: Generation, documents: Documents, encoder: Encoder, ranker: Ranker
 ) -> tuple[float, ...]:
-    """What the best documents of questions on everyday matters score, ascending."""
+    """What the best documents of questions on everyday matters score under a ranker, ascending."""
     if not generation.n_documents:
         return ()
     sample = documents(sorted(generation.keys[draw_rows(generation, "language")[:_BATCH]].tolist()))

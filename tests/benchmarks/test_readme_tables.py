@@ -313,12 +313,15 @@ def test_wrong_answers_are_counted_and_ratios_are_the_extremes() -> None:
         "first_use_ms": {"none": 1.0, "50 %": 30.0, "1 %": 20.0},
         "ratio": {"bm25": {"50 %": 0.5, "1 %": 0.1}, "dense": {"50 %": 1.25, "1 %": 0.2}},
         "wrong_answers": {"50 %": {"dense": 2, "bm25": 0}, "1 %": {"dense": 1, "bm25": 0}},
+        "tenants": {"tenants": 7, "wrong_answers": 1, "ratio": {"again": 0.3, "after an addition each": 0.45}},
     }
     (line,) = readme_figures.filtered({"result": result})
-    assert "leaves 50 %, 1 % of them: 3 wrong answers" in line
+    assert "leaves 50 %, 1 % of them: 4 wrong answers" in line
     assert "0.10 to 1.25 times" in line
-    assert "20 to 30 ms" in line
+    assert "the first filter on a field 30 ms more" in line
+    assert "7 tenants in turn 0.30 times, and with a document added before each 0.45 times" in line
     result["wrong_answers"] = {"50 %": {"dense": 0}}
+    result["tenants"] = {**result["tenants"], "wrong_answers": 0}
     assert "no wrong answers" in readme_figures.filtered({"result": result})[0]
 
 

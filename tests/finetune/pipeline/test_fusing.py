@@ -10,6 +10,7 @@ import pytest
 from finetune.fusing import fit_fusion, matched
 from hybridret.changes import Changes
 from hybridret.config import Config
+from hybridret.data.off_topic import ENGLISH
 from hybridret.dense import EmbeddingsEncoder
 from hybridret.fusion import Ranker
 from hybridret.fusion.evidence import Spread
@@ -46,9 +47,13 @@ def test_without_labels_the_untrained_model_is_asked(documents: list[Document], 
     wanted = ranker_of(tmp_path / "u")
     assert found.weights == pytest.approx(wanted.weights, abs=1e-6)
     assert found.report["nDCG@10"] == wanted.report["nDCG@10"]
-    assert wanted.spread is not None
+    spread = Changes.open(tmp_path / "u").generation.spread
     assert found.spread is not None
-    assert found.spread.deviation < 0.8 * wanted.spread.deviation, "64 dimensions spread cosines less than 8"
+    assert found.spread.deviation < 0.8 * spread.deviation, "64 dimensions spread cosines less than 8"
+    assert not found.report["automatic"]
+    index = HybridIndex.open(tmp_path / "b", trained)
+    best = sorted(hits[0].score for hits in index.search(list(ENGLISH), 1))
+    assert found.off_topic == pytest.approx(best)
 
 
 def test_cosines_found_by_chance_say_as_much_as_before() -> None:
