@@ -246,7 +246,7 @@ def evaluate(
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
-    queries = read_dataset(find_source(dataset), split, opened.ids())
+    queries = read_dataset(find_source(dataset), split, opened.ids() | set(opened.parents().values()))
     if queries.dropped:
         print(f"{queries.dropped} queries dropped: no document that answers them is in the bundle", file=sys.stderr)
     with progress_bars() as progress:

@@ -99,11 +99,15 @@ def _run(
     index: HybridIndex, dataset: Dataset, retrievers: Sequence[str], system: str, progress: Progress | None
 ) -> dict[str, dict[str, float]]:
     ids, texts = list(dataset.queries), list(dataset.queries.values())
+    judged, parents = {doc_id for grades in dataset.qrels.values() for doc_id in grades}, index.parents()
     run: dict[str, dict[str, float]] = {}
     for start in range(0, len(ids), _BATCH):
         answers = index.search(texts[start : start + _BATCH], _DEPTH, retrievers=retrievers)
         for query, hits in zip(ids[start : start + _BATCH], answers, strict=True):
-            run[query] = {hit.doc_id: hit.score for hit in hits}
+            run[query] = {}
+            for hit in hits:  # of a document that was split the best chunk counts, unless chunks were judged
+                doc_id = hit.doc_id if hit.doc_id in judged else parents.get(hit.doc_id, hit.doc_id)
+                run[query].setdefault(doc_id, hit.score)
         if progress is not None:
             progress(f"asking {system}", len(run), len(ids))
     return run

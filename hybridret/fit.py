@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hybridret.data.lifted import LIFTERS
-from hybridret.data.off_topic import off_topic_questions
+from hybridret.data.off_topic import detect_language, off_topic_questions
 from hybridret.fit_questions import N_LIFTED, Documents, Question, draw_rows, lifted_questions, lookup_questions
 from hybridret.fusion import PRIOR, PRIOR_SUPPORT, Ranker
 from hybridret.fusion.calibration import fit_sigmoids
@@ -23,7 +23,7 @@ from hybridret.types import Encoder, FloatArray, IntArray, Progress, Queries, Ru
 
 N_FIRST_LIFTED = 40
 LEAST_QUESTIONS = 30
-REFIT_GROWTH = 4
+REFIT_GROWTH, REFIT_GROWTH_OF_FEW, FEW_DOCUMENTS = 4, 2, 100
 _CALIBRATED = 10
 _BATCH = 64
 _DEEP = 10
@@ -75,6 +75,12 @@ def fit_ranker(
         report["questions"]["labelled"] = len(judged)
         report |= told
     _log.info("the fusion was fitted: %s", report["reason"])
+    report["language"] = _detect_language(generation, documents)
+    if generation.n_documents and report["language"] is None:
+        _log.warning(
+            "the documents are in none of the languages that there are off-topic questions in; threshold() goes by "
+            "English ones and may let much through"
+        )
     off_topic = off_topic_scores(generation, documents, encoder, ranker)
     return replace(ranker, off_topic=off_topic, report=report)
 
@@ -82,12 +88,15 @@ def fit_ranker(
 def is_fit_due(generation: Generation) -> bool:
     """Whether an index that was fitted by itself has grown so much since that it is to be fitted again.
 
-    That is so when it has four times the documents of then, and no less than 30.
+    That is so when it has its first documents, twice those of then up to a hundred of them, or four times from there
+    on: with few documents the spread of cosines still moves, and what off-topic questions score with it.
     """
     report = {} if generation.ranker is None else generation.ranker.report
     if not report.get("automatic"):
         return False
-    return generation.n_documents >= max(LEAST_QUESTIONS, REFIT_GROWTH * int(report["documents"]))
+    n_fitted = int(report["documents"])
+    growth = REFIT_GROWTH_OF_FEW if n_fitted < FEW_DOCUMENTS else REFIT_GROWTH
+    return generation.n_documents >= max(1, growth * n_fitted)
 
 
 def _judge_lifted(
@@ -167,14 +176,19 @@ def shown_scores(ranker: Ranker, question: Judged) -> ScoreArray:
     return ranker.probabilities(ranker.sums(question.evidence, question.facts), ranker.shift(question.evidence))
 
 
+def _detect_language(generation: Generation, documents: Documents) -> str | None:
+    """The language of a sample of the documents, where it is known."""
+    sample = documents(sorted(generation.keys[draw_rows(generation, "language")[:_BATCH]].tolist()))
+    return detect_language(document.text for document in sample.values())
+
+
 def off_topic_scores(
     generation: Generation, documents: Documents, encoder: Encoder, ranker: Ranker
 ) -> tuple[float, ...]:
     """What the best documents of questions on everyday matters score under a ranker, ascending."""
     if not generation.n_documents:
         return ()
-    sample = documents(sorted(generation.keys[draw_rows(generation, "language")[:_BATCH]].tolist()))
-    texts = off_topic_questions(document.text for document in sample.values())
+    texts = off_topic_questions(_detect_language(generation, documents))
     questions = [Question(text, {}) for text in texts]
     judged = judge(generation, questions, encoder)
     return tuple(sorted(float(shown_scores(ranker, question).max(initial=0.0)) for question in judged))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from hybridret.errors import InputError
 from hybridret.generation import Generation
 from hybridret.types import Document, IntArray
 
+_log = logging.getLogger(__name__)
 N_LIFTED, N_LOOKUPS = 200, 100
 _BATCH, _MOST_DRAWN = 64, 10_000
 _TELLING_TERMS, _RARE = 4, 2
@@ -37,14 +39,14 @@ class Question(NamedTuple):
 def labelled_questions(
     questions: Mapping[str, Mapping[str, int]],
     generation: Generation,
-    keys_of: Callable[[Sequence[str]], Mapping[str, int]],
+    keys_of: Callable[[Sequence[str]], Mapping[str, Sequence[int]]],
 ) -> list[Question]:
-    """Labelled questions whose documents are rows of the index; questions without any are left out.
+    """Labelled questions whose documents are rows of the index; the log says how many have none and are left out.
 
     Args:
-        questions: Text to grade by document id.
+        questions: Text to grade by document id; that of a document that was split is all of its chunks'.
         generation: The index's state.
-        keys_of: Gives keys by document id.
+        keys_of: Gives keys by document id, those of its chunks among them.
 
     Raises:
         InputError: A grade is no whole number, or no question is left.
@@ -54,11 +56,17 @@ def labelled_questions(
         if not all(isinstance(grade, int) for grade in grades.values()):
             raise InputError(f"the grades of question {text!r} must be whole numbers")
         keys = keys_of(list(grades))
-        rows = {row: grades[doc_id] for doc_id, key in keys.items() for row in generation.rows_of([key]).tolist()}
+        rows = {row: grades[doc_id] for doc_id, own in keys.items() for row in generation.rows_of(own).tolist()}
         if text.strip() and any(grade > 0 for grade in rows.values()):
             made.append(Question(text, rows))
     if questions and not made:
         raise InputError("no labelled question has a document that is in the index")
+    if len(made) < len(questions):
+        _log.warning(
+            "%d of %d labelled questions have no relevant document in the index and are left out",
+            len(questions) - len(made),
+            len(questions),
+        )
     return made
 
 

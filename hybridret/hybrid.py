@@ -35,7 +35,7 @@ from hybridret.store import DocumentStore, Filter, compile_filter
 from hybridret.store.database import LOCK_SECONDS
 from hybridret.store.families import family_keys, root_ids
 from hybridret.store.folders import check_target
-from hybridret.types import RETRIEVERS, Document, Encoder, FloatArray, Hit, Progress, Queries
+from hybridret.types import CHUNK_MARK, RETRIEVERS, Document, Encoder, FloatArray, Hit, Progress, Queries
 from hybridret.understanding import united
 from hybridret.vectors import checked_vectors, vectors_of
 
@@ -441,7 +441,7 @@ class HybridIndex:
 
         Encodes questions, and documents without what was lifted out of them: ``info`` says how many texts that are at
         most. An index that was fitted without labels is fitted again, within the same bound and at the end of the
-        addition, when it has grown fourfold since, or first has 30 documents.
+        addition, when the first documents come and as it grows; see ``hybridret.fit.is_fit_due``.
 
         Args:
             questions: Labelled questions: text to grade by document id. They change the ranker only where
@@ -465,7 +465,11 @@ class HybridIndex:
             with store.snapshot() as number:
                 if number != generation.number:
                     raise StaleError("the index was changed meanwhile; ask again")
-                return generation, store, labelled_questions(checked, generation, store.keys_of)
+                return (
+                    generation,
+                    store,
+                    labelled_questions(checked, generation, lambda doc_ids: family_keys(store, doc_ids)),
+                )
 
         generation, store, made = self._settled(lambda _: labelled())
         documents = sampled_documents(store.by_key, generation, max_texts)
@@ -493,6 +497,13 @@ class HybridIndex:
             return self._changes.generation.applied_ranker.threshold(let_through, missed)
         except ValueError as error:
             raise InputError(str(error)) from error
+
+    def parents(self) -> dict[str, str]:
+        """The ids of the documents that were split, by their chunks' ids."""
+        self.refresh()
+        marked = [doc_id for _, doc_id in self._changes.store.entries() if CHUNK_MARK in doc_id]
+        chunks = self._changes.store.by_id(marked).values()
+        return {chunk.doc_id: chunk.parent for chunk in chunks if chunk.parent is not None}
 
     def metadata_fields(self) -> frozenset[str]:
         """Names of the metadata fields that documents have, those in objects with dots: what a filter can ask for.

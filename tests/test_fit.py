@@ -149,7 +149,7 @@ def test_another_reader_takes_a_new_ranker_up(encoder: EmbeddingsEncoder, tmp_pa
     assert reader.search(query, 5) == writer.search(query, 5) != before
 
 
-def test_an_index_is_fitted_again_when_it_has_grown_fourfold(
+def test_an_index_is_fitted_again_as_it_grows(
     encoder: EmbeddingsEncoder, build: Callable[..., HybridIndex], tmp_path: Path
 ) -> None:
     """One that began empty ends where one ends that was built at once, and can then give a threshold."""
@@ -160,12 +160,13 @@ def test_an_index_is_fitted_again_when_it_has_grown_fourfold(
     fitted_on = []
     for document in stories(130):
         grown.add([document])
+        assert 0 < grown.threshold() <= 0.9
         fitted_on.append(grown.info()["fusion"]["documents"])
-    assert fitted_on == [0] * 29 + [30] * 90 + [120] * 11
+    assert fitted_on == [1] + [2] * 2 + [4] * 4 + [8] * 8 + [16] * 16 + [32] * 32 + [64] * 64 + [128] * 3
     at_once = build(120)
-    assert grown.info()["fusion"]["weights"] == at_once.info()["fusion"]["weights"]
     grown.delete([document.doc_id for document in stories(130)[120:]])
     grown.fit()
+    assert grown.info()["fusion"]["weights"] == at_once.info()["fusion"]["weights"]
     assert grown.threshold() == pytest.approx(at_once.threshold())
 
 

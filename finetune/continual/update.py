@@ -39,7 +39,7 @@ from hybridret.fit import fit_ranker
 from hybridret.fit_questions import labelled_questions
 from hybridret.generative import BackboneDocids
 from hybridret.hybrid import HybridIndex
-from hybridret.store.families import root_ids
+from hybridret.store.families import family_keys, root_ids
 from hybridret.types import Document, IntArray, Progress
 
 _DOCUMENTS, _PARTS = "documents.jsonl", ("old", "new")
@@ -231,7 +231,7 @@ class Update:
         ranker = None
         if held_out:
             given = {each.text: dict.fromkeys(each.positives, 1) for each in held_out}
-            labels = labelled_questions(given, generation, store.keys_of)
+            labels = labelled_questions(given, generation, lambda doc_ids: family_keys(store, doc_ids))
             assert generation.docid is not None
             taught = replace(generation, docid=models.retrained(generation.docid))
             ranker = fit_ranker(taught, store.by_key, models.queries, labels, self.progress)

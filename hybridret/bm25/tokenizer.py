@@ -53,6 +53,7 @@ _HUMP = regex.compile(
 )
 _MIXED_CASE = regex.compile(rf"{_OTHER_LETTER}{_UPPER}|{_UPPER}{{2}}{_OTHER_LETTER}", regex.V1)
 _ACRONYMS = regex.compile(r"(?=.{3})[\p{Lu}\d]*\p{Lu}[\p{Lu}\d]*s")
+_LEAST_SHOUTED = 3
 _LONGEST_PREFIX = 3
 """A query's hyphenated word whose first part is no longer is also asked for as one word: e-mail, non-linear. Of longer
 ones the parts alone are asked for: asked for thrice, one word would outweigh the others."""
@@ -155,8 +156,12 @@ class Tokenizer:
         return [token for line in text.splitlines() for token in self._with_acronyms(pattern.findall(line))]
 
     def _with_acronyms(self, line: list[str]) -> Iterator[str]:
-        """The tokens of a line, those marked that are acronyms and no stop words: capitals among small letters."""
-        is_shouted = not any(len(token) > 1 and any(map(str.islower, token)) for token in line)
+        """The tokens of a line, those marked that are acronyms and no stop words: capitals among small letters.
+
+        A line of one or two words, as a query or a heading is, may hold nothing but acronyms.
+        """
+        has_small = any(len(token) > 1 and any(map(str.islower, token)) for token in line)
+        is_shouted = len(line) >= _LEAST_SHOUTED and not has_small
         capitals = [token in self._in_capitals for token in line]
         for at, token in enumerate(line):
             stands_alone = capitals[at] and not any(capitals[max(0, at - 1) : at] + capitals[at + 1 : at + 2])

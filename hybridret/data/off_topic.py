@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 ENGLISH = (
@@ -106,15 +107,116 @@ CHINESE = (
 )
 
 
-def off_topic_questions(texts: Iterable[str]) -> tuple[str, ...]:
-    """The questions in the language of a corpus, as far as there are any.
+GERMAN = (
+    "wie lange muss Brotteig gehen",
+    "wie viel Salz kommt in einen Topf Suppe",
+    "was kann ich aus reifen Bananen backen",
+    "wie bekomme ich Grasflecken aus der Hose",
+    "warum muss ich beim Zwiebelschneiden weinen",
+    "wann schneidet man Rosen",
+    "wie oft brauchen Zimmerpflanzen Wasser",
+    "warum kratzt meine Katze am Sofa",
+    "wie bringe ich einem Welpen bei, Sitz zu machen",
+    "was fressen Igel im Winter",
+    "wie viele Spieler hat eine Fußballmannschaft",
+    "wie lerne ich als Erwachsener schwimmen",
+    "wie stimmt man eine Gitarre",
+    "welchen Film sollen wir heute mit den Kindern ansehen",
+    "was ziehe ich zu einer Hochzeit im Frühling an",
+    "was hilft gegen Schluckauf",
+    "wie warm wird es am Wochenende",
+    "warum ist der Himmel blau",
+    "wie weit ist der Mond entfernt",
+    "wann fährt der Bus zum Flughafen",
+    "was packe ich für eine Woche am Meer ein",
+    "in welchem Jahr endete der Krieg",
+    "wie wechselt man einen Fahrradreifen",
+    "erzähl mir einen Witz über einen Pinguin",
+)
+FRENCH = (
+    "combien de temps la pâte à pain doit-elle reposer",
+    "combien de sel met-on dans une casserole de soupe",
+    "que peut-on faire avec des bananes trop mûres",
+    "comment enlever des taches d'herbe d'un pantalon",
+    "pourquoi les oignons font-ils pleurer",
+    "quand faut-il tailler les rosiers",
+    "à quelle fréquence arroser les plantes d'intérieur",
+    "pourquoi mon chat griffe-t-il le canapé",
+    "comment apprendre à un chiot à s'asseoir",
+    "que mangent les hérissons en hiver",
+    "combien de joueurs compte une équipe de football",
+    "comment apprendre à nager à l'âge adulte",
+    "comment accorder une guitare",
+    "quel film regarder ce soir avec les enfants",
+    "comment s'habiller pour un mariage au printemps",
+    "que faire contre le hoquet",
+    "quel temps fera-t-il ce week-end",
+    "pourquoi le ciel est-il bleu",
+    "à quelle distance se trouve la lune",
+    "quand part le bus pour l'aéroport",
+    "que mettre dans la valise pour une semaine à la mer",
+    "en quelle année la guerre a-t-elle pris fin",
+    "comment changer un pneu de vélo",
+    "raconte-moi une blague sur un pingouin",
+)
+SPANISH = (
+    "cuánto tiempo tiene que reposar la masa de pan",
+    "cuánta sal lleva una olla de sopa",
+    "qué puedo hacer con plátanos muy maduros",
+    "cómo se quitan las manchas de hierba del pantalón",
+    "por qué las cebollas hacen llorar",
+    "cuándo se podan los rosales",
+    "cada cuánto se riegan las plantas de interior",
+    "por qué mi gato araña el sofá",
+    "cómo enseño a un cachorro a sentarse",
+    "qué comen los erizos en invierno",
+    "cuántos jugadores tiene un equipo de fútbol",
+    "cómo se aprende a nadar de adulto",
+    "cómo se afina una guitarra",
+    "qué película vemos esta noche con los niños",
+    "qué me pongo para una boda en primavera",
+    "qué se puede hacer contra el hipo",
+    "qué tiempo hará el fin de semana",
+    "por qué el cielo es azul",
+    "a qué distancia está la luna",
+    "a qué hora sale el autobús al aeropuerto",
+    "qué llevo en la maleta para una semana en la playa",
+    "en qué año terminó la guerra",
+    "cómo se cambia una rueda de bicicleta",
+    "cuéntame un chiste sobre un pingüino",
+)
+_QUESTIONS = {"english": ENGLISH, "german": GERMAN, "french": FRENCH, "spanish": SPANISH, "chinese": CHINESE}
+_FUNCTION_WORDS = {
+    "english": "the of and to in is that for it with as was on are be this by from or an at not which have",
+    "german": "der die und das den von ist mit dem des nicht ein eine auf im für werden wird sich auch zu als bei",
+    "french": "le les et des du est une dans que pour par sur qui au pas avec il ne ce sont plus être elle aux",
+    "spanish": "el los las y del que es una por con para se no su al lo como más pero sus fue está este ser",
+}
+_LEAST_SHARE, _LEAST_COUNT = 0.05, 3
+
+
+def detect_language(texts: Iterable[str]) -> str | None:
+    """The language of a corpus among those that there are off-topic questions in.
 
     Args:
         texts: Some of its documents.
 
     Returns:
-        The Chinese ones where a third of the characters are ideographs, else the English ones.
+        ``chinese`` where a third of the characters are ideographs; else the language whose most frequent function words
+        make up most of the words, if that is a twentieth or more, and three words; else None.
     """
-    characters = "".join(texts)
-    ideographs = sum("\u4e00" <= character <= "\u9fff" for character in characters)
-    return CHINESE if 3 * ideographs > len(characters) else ENGLISH
+    text = "\n".join(texts).lower()
+    if 3 * sum("\u4e00" <= character <= "\u9fff" for character in text) > len(text):
+        return "chinese"
+    words = re.findall(r"[^\W\d_]+", text)
+    counts = {
+        language: sum(word in frequent for word in words)
+        for language, frequent in ((name, set(listed.split())) for name, listed in _FUNCTION_WORDS.items())
+    }
+    best = max(counts, key=lambda language: counts[language])
+    return best if counts[best] >= max(_LEAST_COUNT, _LEAST_SHARE * len(words)) else None
+
+
+def off_topic_questions(language: str | None) -> tuple[str, ...]:
+    """The questions in a language; the English ones where it is not known, which tell little of another."""
+    return _QUESTIONS["english" if language is None else language]

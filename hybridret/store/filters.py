@@ -55,7 +55,7 @@ def compile_filter(filter: Filter) -> Condition:
     - ``{"author": {"name": "x"}}`` and ``{"author.name": "x"}`` reach into an object, into each object of a list, and
       ``{"authors.0": "x"}`` to a place of a list. Where a document has the keys as they are written, dots included,
       these are meant; else every dot leads into an object. Lists in lists are not looked into, and an object equals
-      nothing.
+      nothing. Two conditions may be met by two objects of one list: that one object meets both cannot be asked.
     - Dates and numpy's values stand for what they become in stored metadata, see ``plain_scalar``.
 
     Args:

@@ -213,7 +213,11 @@ def test_document_gives_what_a_query_gives_and_more() -> None:
         ("THE FBI AND WHO SAID", ["fbi", "said"]),
         ("who is it for", []),
         ("DO NOT use it", ["use"]),
-        ("WHO\nIT\nthe end", ["end"]),
+        ("WHO\nIT\nthe end", ["who", "it", "end"]),
+        ("IT", ["it"]),
+        ("WHO 2020", ["who", "2020"]),
+        ("IT & HR", ["it", "hr"]),
+        ("HOW DO I", []),
     ],
 )
 def test_acronyms_are_no_stop_words_among_small_letters(text: str, terms: list[str]) -> None:
