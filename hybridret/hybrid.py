@@ -311,9 +311,9 @@ class HybridIndex:
             time_budget: Seconds after which retrievers that have not answered are left out; None or infinity: they are
                 waited for.
             variants: Other wordings of each query: vectors are averaged, and words of theirs join the query's for bm25.
-            min_score: Hits with a lower score are left out: a probability under ``learned`` and ``calibrated``, also
-                where a retriever failed; under another rule nothing is found then. Of a single retriever that was asked
-                for it is compared with that one's own scores.
+            min_score: Hits with a lower score are left out. Scores are from 0 to 1 under ``learned`` and
+                ``calibrated``, also where a retriever failed; under another rule nothing is found then. Of a single
+                retriever that was asked for it is compared with that one's own scores.
             allow_partial_results: Whether the other retrievers answer where one fails.
 
         Returns:

@@ -311,10 +311,10 @@ def _partial(
 ) -> tuple[Run, bool]:
     """The k best candidates by the retrievers that are left, and whether ``min_score`` can be compared with the scores.
 
-    Under the ranker and the rule ``calibrated`` scores stay probabilities of relevance: one retriever that is left has
-    those of its sigmoid, bm25's share of its ceiling being cut by the words that no document has, 0 where no word was
-    found. Where those that are left weigh nothing, nothing is known, and scores are 0. The scores of other rules mean
-    something else without a retriever that weighs.
+    Under the ranker and the rule ``calibrated`` scores stay from 0 to 1: one retriever that is left has those of its
+    sigmoid, low enough for ``min_score`` to stop rather too much than too little; bm25's share of its ceiling is cut by
+    the words that no document has, and 0 where no word was found. Where those that are left weigh nothing, nothing is
+    known, and scores are 0. The scores of other rules mean something else without a retriever that weighs.
     """
     names = list(runs)
     weights, weighed = weights_of(generation, search.weights, names), search.weights
