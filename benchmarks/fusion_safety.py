@@ -178,9 +178,9 @@ def measure_collection(
         grown: Whether what is called fitted began as an empty index that was fitted, to which documents then came.
 
     Returns:
-        Means of nDCG@10, the hybrids' differences to the best single retriever with 95 % bootstrap intervals, what was
-        shipped, seconds of the fit, what the recommended threshold misses and lets through, and the share of questions
-        for which a right document comes first.
+        Means of nDCG@10, the hybrids' differences to the best single retriever with 95 % bootstrap intervals, how far
+        the encoder is trusted, seconds of the fit, what the recommended threshold misses and lets through, and the
+        share of questions for which a right document comes first.
     """
     strange = off_topic_questions(name)
     found = [_answers(each, strange, encoder, progress, grown) for each in collections]
@@ -206,7 +206,7 @@ def measure_collection(
         "success@1": {
             system: float(np.mean([value for each in found for value in each.first[system]])) for system in values
         },
-        "shipped": dict(Counter(str(each.fusion.get("shipped")) for each in found)),
+        "trust": dict(Counter(f"{each.fusion['trust']:g}" for each in found)),
         "fit seconds": round(sum(each.fit_seconds for each in found), 2),
         "threshold": _threshold(found),
         "fusion": found[0].fusion,
@@ -252,8 +252,8 @@ def show(rows: Mapping[str, Mapping[str, Any]]) -> None:
     """Prints the rows as a table, and the summary."""
     table = Table(title=f"{MEASURE}; differences to the best single retriever")
     head = ("collection", "docs", "questions", *SINGLES, UNFITTED, FITTED, "unfitted", "fitted", "95 %", "first")
-    for column in (*head, "shipped", "fit s", "threshold", "missed", "let through"):
-        table.add_column(column, justify="left" if column in ("collection", "shipped") else "right")
+    for column in (*head, "trust", "fit s", "threshold", "missed", "let through"):
+        table.add_column(column, justify="left" if column in ("collection", "trust") else "right")
     for name, row in rows.items():
         unfitted, fitted = (row["difference"][f"{hybrid} - best single"] for hybrid in (UNFITTED, FITTED))
         told = row["threshold"]
@@ -266,7 +266,7 @@ def show(rows: Mapping[str, Mapping[str, Any]]) -> None:
             f"{fitted['mean']:+.3f}",
             f"{fitted['low']:+.3f}..{fitted['high']:+.3f}",
             f"{row['success@1'][FITTED]:.3f}",
-            ", ".join(f"{shipped} {count}" for shipped, count in row["shipped"].items()),
+            ", ".join(f"{trust} ({count})" for trust, count in row["trust"].items()),
             f"{row['fit seconds']:.1f}",
             *(
                 ("-", "-", "-")

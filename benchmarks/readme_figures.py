@@ -38,9 +38,9 @@ def fusion(document: Document) -> list[str]:
         if isinstance(row["LangChain ensemble"], float)
     }
     elsewhere = {name: row["fitted"] for name, row in left_out.items()}
-    apart, removed = (
+    apart, missed, passed = (
         {name: row["abstention"][kind] for name, row in rows.items()}
-        for kind in ("other collections", "answers removed")
+        for kind in ("area under the curve", "right answers missed", "others let through")
     )
     lines = []
     if over:
@@ -52,7 +52,8 @@ def fusion(document: Document) -> list[str]:
         "The fusion's first weights come from train and dev questions of these collections. With a collection's own "
         f"left out its gain on them is {_range(elsewhere, '+.3f')}.",
         "The best score tells questions of other collections from answerable ones with an area under the ROC curve of "
-        f"{_range(apart, '.2f')}, questions whose answer was taken out of the corpus with {_range(removed, '.2f')}.",
+        f"{_range(apart, '.2f')}; `threshold()` lets through {_range(passed, '.0%')} of the former and keeps out "
+        f"{_range(missed, '.0%')} of the right answers.",
     ]
     return lines
 

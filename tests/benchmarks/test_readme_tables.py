@@ -18,7 +18,7 @@ from hybridret.errors import InputError
 
 def a_fusion() -> dict[str, Any]:
     """Two collections: a gain that is not chance, and a loss that may be."""
-    shared = {"abstention": {"other collections": 0.9, "answers removed": 0.6}}
+    shared = {"abstention": {"area under the curve": 0.9, "right answers missed": 0.1, "others let through": 0.05}}
     return {
         "left out in turn": {"zoo": {"fitted": 0.02}, "farm": {"fitted": -0.004}},
         "test": {
@@ -28,7 +28,7 @@ def a_fusion() -> dict[str, Any]:
             },
             "farm": {
                 **{"bm25": 0.2, "dense": 0.8, "LangChain ensemble": 0.5, "hybrid": 0.77, "gain": 0.77 - 0.8, "p": 0.04},
-                "abstention": {"other collections": 0.99, "answers removed": 0.7},
+                "abstention": {"area under the curve": 0.99, "right answers missed": 0.4, "others let through": 0.02},
             },
         },
     }
@@ -296,7 +296,8 @@ def test_sentences_name_extremes_and_whose_they_are() -> None:
     assert "on average +0.160, by collection +0.050 (zoo) to +0.270 (farm)" in over  # (.05 + .27) / 2
     assert "-0.004 (farm) to +0.020 (zoo)" in elsewhere
     assert "0.90 (zoo) to 0.99 (farm)" in apart
-    assert "0.60 (zoo) to 0.70 (farm)" in apart
+    assert "lets through 2% (farm) to 5% (zoo)" in apart
+    assert "keeps out 10% (zoo) to 40% (farm)" in apart
 
 
 def test_a_training_with_a_name_of_its_own_is_told_with_its_hybrid() -> None:
