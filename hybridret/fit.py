@@ -14,7 +14,7 @@ from hybridret.data.off_topic import detect_language, off_topic_questions
 from hybridret.fit_questions import N_LIFTED, Documents, Question, draw_rows, lifted_questions, lookup_questions
 from hybridret.fusion import PRIOR, PRIOR_SUPPORT, Ranker
 from hybridret.fusion.calibration import fit_sigmoids
-from hybridret.fusion.gate import choose_trust, keeping_lookups, trusting, with_labels, with_trees
+from hybridret.fusion.gate import TRUST_FACTORS, choose_trust, keeping_lookups, trusting, with_labels, with_trees
 from hybridret.fusion.training import Judged, dcg, fit_calibration
 from hybridret.generation import Generation
 from hybridret.generative import DocidRetriever
@@ -118,7 +118,7 @@ def _judge_lifted(
 def _speaks_against_encoder(judged: Mapping[str, Sequence[Judged]]) -> bool:
     """Whether the questions so far would be answered better with less trust in the encoder, be it by chance."""
     means = choose_trust(judged, PRIOR).means.values()
-    return any(max(mean["0.5"], mean["0.25"], mean["0.1"]) > mean["1"] for mean in means)
+    return any(max(mean[f"{factor:g}"] for factor in TRUST_FACTORS) > mean["1"] for mean in means)
 
 
 def _with_labelled(
