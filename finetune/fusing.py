@@ -53,7 +53,7 @@ def fit_fusion(
     by_chance, now = _found_by_chance(before, untrained), _found_by_chance(generation, trained)
     spread = matched(before.spread, by_chance, now) or generation.spread
     ranker = replace(ranker, spread=spread, report={**ranker.report, "automatic": False})
-    off_topic = off_topic_scores(replace(generation, ranker=ranker), store.by_key, trained, ranker)
+    off_topic = off_topic_scores(replace(generation, ranker=ranker), trained, ranker, ranker.report["language"])
     changes.set_ranker(replace(ranker, off_topic=off_topic))
 
 

@@ -81,7 +81,7 @@ def fit_ranker(
             "the documents are in none of the languages that there are off-topic questions in; threshold() goes by "
             "English ones and may let much through"
         )
-    off_topic = off_topic_scores(generation, documents, encoder, ranker)
+    off_topic = off_topic_scores(generation, encoder, ranker, report["language"])
     return replace(ranker, off_topic=off_topic, report=report)
 
 
@@ -183,13 +183,12 @@ def _detect_language(generation: Generation, documents: Documents) -> str | None
 
 
 def off_topic_scores(
-    generation: Generation, documents: Documents, encoder: Encoder, ranker: Ranker
+    generation: Generation, encoder: Encoder, ranker: Ranker, language: str | None
 ) -> tuple[float, ...]:
     """What the best documents of questions on everyday matters score under a ranker, ascending."""
     if not generation.n_documents:
         return ()
-    texts = off_topic_questions(_detect_language(generation, documents))
-    questions = [Question(text, {}) for text in texts]
+    questions = [Question(text, {}) for text in off_topic_questions(language)]
     judged = judge(generation, questions, encoder)
     return tuple(sorted(float(shown_scores(ranker, question).max(initial=0.0)) for question in judged))
 
