@@ -70,7 +70,8 @@ def next_change(rng: random.Random, contents: Contents, number: int) -> Change:
     if kind == "add":
         return Change(kind, [_document(rng, f"n{number}.{at}", number) for at in range(rng.choice([1, 2, 3, 12]))])
     if kind == "upsert":
-        chosen = [*rng.sample(present, min(3, len(present))), f"u{number}"]
+        whole_ids = [doc_id for doc_id in present if contents[doc_id].parent is None]  # see check_ids
+        chosen = [*rng.sample(whole_ids, min(3, len(whole_ids))), f"u{number}"]
         return Change(kind, [_document(rng, doc_id, number) for doc_id in chosen])
     if kind == "split":
         return Change(kind, [_document(rng, rng.choice(_PARENTS), number)])
