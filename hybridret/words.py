@@ -79,14 +79,9 @@ def normalise_text(text: str, keep: str = "") -> str:
     text = _IGNORABLE.sub(lambda match: match[0] if match[0] == keep else "", text)
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
     text = _OPTIONAL_MARKS.sub("", text)
-    normal: str = _OTHER_DIGIT.sub(lambda match: _to_ascii_digit(match[0]), text)
+    # a digit of a Unicode newer than Python's, which regex may know, stays as it is
+    normal: str = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0], match[0])), text)
     return normal
-
-
-def _to_ascii_digit(digit: str) -> str:
-    """The digit of ASCII; digits of a Unicode newer than Python's (regex brings its own) stay as they are."""
-    value = unicodedata.decimal(digit, None)
-    return digit if value is None else str(value)
 
 
 def is_unspaced_run(token: str) -> bool:
