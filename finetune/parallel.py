@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from datetime import timedelta
 from typing import TypeVar
@@ -22,6 +23,7 @@ def join() -> None:
         from accelerate import PartialState
 
         PartialState(timeout=_PATIENCE, cpu=not _has_accelerator())
+        atexit.register(_leave)
 
 
 def wait() -> None:
@@ -47,3 +49,15 @@ def _has_accelerator() -> bool:
     import torch
 
     return bool(torch.accelerator.is_available())
+
+
+def _leave() -> None:
+    """Ends gloo's threads while the interpreter still runs.
+
+    A process that ends with them may be aborted although its work is done (torch 2.13, pytorch/pytorch#190489). NCCL
+    does without: after a failure of one process it would wait for the others.
+    """
+    import torch.distributed
+
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+        torch.distributed.destroy_process_group()
