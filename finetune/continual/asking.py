@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,14 +88,19 @@ def ask(
 
 
 def material(
-    documents: Sequence[Document], old: Asked, new: Asked, new_ids: set[str], kinds: Sequence[str]
+    documents: Sequence[Document],
+    old: Asked,
+    new: Asked,
+    new_ids: set[str],
+    kinds: Sequence[str],
+    alterations: Mapping[str, int],
 ) -> Material:
     """What is learned from; see ``Material``. Documents keep their positions, and are told by the given kinds."""
     told = sentence_rows(documents, kinds)
     is_new = [documents[int(row.documents[0])].doc_id in new_ids for row in told]
     return Material(
-        question_rows(new.train, documents),
+        question_rows(new.train, documents, alterations=alterations),
         [row for row, new_one in zip(told, is_new, strict=True) if new_one],
-        question_rows(old.train, documents),
+        question_rows(old.train, documents, alterations=alterations),
         [row for row, new_one in zip(told, is_new, strict=True) if not new_one],
     )

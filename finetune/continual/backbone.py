@@ -18,6 +18,7 @@ from finetune.continual.train import ADAPTER, steps_taken
 from finetune.gate import Exam
 from finetune.gate.decide import Values
 from finetune.gate.merge import merge_into
+from finetune.generative.altered import Alterations
 from finetune.generative.backbone_train import check_weights
 from finetune.generative.config import DocidConfig
 from finetune.generative.decide import measure_written
@@ -44,7 +45,9 @@ class BackboneLearner(Learner):
         """Of the backbone."""
         return {"backbone": self.changes.state.backbone_files}
 
-    def train(self, material: Material, folder: Path, seconds: float) -> dict[str, Any]:
+    def train(
+        self, material: Material, folder: Path, seconds: float, alterations: Alterations | None = None
+    ) -> dict[str, Any]:
         """Trains; see the base."""
         recipe, docids = self.recipe, self.docid.codes[self.rows].astype(np.int64)
         trained, facts = go_on(

@@ -8,6 +8,7 @@ from typing import Any
 
 from finetune.continual.decide import Models
 from finetune.continual.rows import Material
+from finetune.generative.altered import Alterations
 from finetune.recipe import Recipe
 from hybridret.changes import Changes
 from hybridret.dense import TransformerEncoder
@@ -26,6 +27,9 @@ class Learner(ABC):
         recipe: All settings.
         progress: Told how far the work is.
     """
+
+    matches_vectors = False
+    """Whether questions are compared with documents' vectors, so that lifted ones find them by their own words."""
 
     def __init__(
         self,
@@ -51,13 +55,17 @@ class Learner(ABC):
         """The files of the models that learn, by digest."""
 
     @abstractmethod
-    def train(self, material: Material, folder: Path, seconds: float) -> dict[str, Any]:
+    def train(
+        self, material: Material, folder: Path, seconds: float, alterations: Alterations | None = None
+    ) -> dict[str, Any]:
         """Trains, going on from the last checkpoint in the folder where there is one.
 
         Args:
             material: What to learn from, documents being positions in ``rows``.
             folder: Gets the new models and, under ``training``, checkpoints.
             seconds: Time for training, unless the configuration fixes the steps.
+            alterations: By what documents' vectors change without the words of questions about them, where these are
+                compared.
 
         Returns:
             Steps, seconds, losses, and how many ``texts`` of each kind there were.

@@ -15,6 +15,7 @@ from finetune.continual.train import go_on
 from finetune.gate import Exam
 from finetune.gate.decide import Values
 from finetune.gate.merge import merged, merged_decoder
+from finetune.generative.altered import Alterations
 from finetune.generative.decide import measure_docids
 from hybridret.dense import TransformerEncoder
 from hybridret.docids import ResidualQuantizer
@@ -27,6 +28,8 @@ _ARRAYS, _MODEL = "decoder.safetensors", "model"
 
 class TablesLearner(Learner):
     """Trains code tables, from the codebooks where docids were not trained before, and the encoder of queries."""
+
+    matches_vectors = True
 
     @property
     def docid(self) -> DocidRetriever:
@@ -42,7 +45,9 @@ class TablesLearner(Learner):
         parts = [state.files.get(part, []) for part in ("codebooks", "decoder")]
         return {"model": state.model_files, "decoder": [file.sha256 for files in parts for file in files]}
 
-    def train(self, material: Material, folder: Path, seconds: float) -> dict[str, Any]:
+    def train(
+        self, material: Material, folder: Path, seconds: float, alterations: Alterations | None = None
+    ) -> dict[str, Any]:
         """Trains; see the base."""
         query_model, recipe = self.encoder.query_model(), self.recipe
         trained = go_on(
@@ -58,6 +63,7 @@ class TablesLearner(Learner):
             seconds,
             recipe.seed,
             self.progress,
+            alterations,
         )
         TransformerEncoder(query_model, self.encoder.name, self.encoder.prompts).save(folder / _MODEL)
         save_file(trained.decoder.arrays(), folder / _ARRAYS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.continual.config import ContinualConfig
 from finetune.continual.rows import Material, replayed
+from finetune.generative.altered import Alterations
 from finetune.generative.config import DocidConfig
 from finetune.generative.running import SLACK, TrainingRuns, steps_of
 from finetune.generative.train import TrainedDocids, table_rate
@@ -36,6 +37,7 @@ def go_on(
     seconds: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
+    alterations: Alterations | None = None,
 ) -> TrainedDocids:
     """Trains in place, going on from the last checkpoint in the folder where there is one.
 
@@ -52,6 +54,7 @@ def go_on(
         seconds: Time for training, unless the configuration fixes the steps.
         seed: Seed of everything random.
         progress: Told how far the work is.
+        alterations: By what documents' vectors change without the words of questions about them.
 
     Raises:
         InputError: There is no question about a new document, or adapters fit no part of the encoder.
@@ -72,7 +75,7 @@ def go_on(
     tables_rate = config.table_learning_rate or table_rate(n_asked, len(vectors))
     rate = continual.learning_rate
     config = replace(config, learning_rate=rate, table_learning_rate=tables_rate, prior_weight=1.0)
-    model = DocidModel(encoder, decoder, codes).to(encoder.device)
+    model = DocidModel(encoder, decoder, codes, alterations).to(encoder.device)
     old, fisher = material.old_questions or material.old_sentences, {}
     if continual.ewc and old:
         fisher = diagonal_fisher(model, old, prompt, continual.fisher_questions, config.candidates, seed)

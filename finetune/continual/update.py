@@ -19,6 +19,7 @@ from finetune.continual.learner import Learner
 from finetune.continual.rows import Material
 from finetune.continual.tables import TablesLearner
 from finetune.encoding import RememberingEncoder
+from finetune.generative.altered import SHARE, Alterations, alter_documents
 from finetune.recipe import Recipe
 from finetune.splitting import held_out_exam
 from finetune.types import Question
@@ -175,7 +176,9 @@ class Update:
         """Leaves what the learner trained."""
 
         def make(folder: Path) -> dict[str, Any]:
-            return self.learner.train(self._material(), folder, self._seconds_left())
+            seconds = self._seconds_left()
+            material, alterations = self._material(folder / "training", seconds)
+            return self.learner.train(material, folder, self._seconds_left(), alterations)
 
         inputs = {
             "docid": asdict(self.recipe.docid),
@@ -187,11 +190,29 @@ class Update:
         }
         return self.work.run("training", inputs, make, keep_started=True)
 
-    def _material(self) -> Material:
-        """What is learned from; sentences that were made into held-out questions are not."""
+    def _material(self, folder: Path, seconds: float) -> tuple[Material, Alterations | None]:
+        """What is learned from; sentences that were made into held-out questions are not.
+
+        Args:
+            folder: Keeps vectors of documents without the words of the questions about them.
+            seconds: Time for training, of which these may take a share.
+
+        Returns:
+            The texts, and by what the documents' vectors change for them.
+        """
         old, new = self.asked
         exam = held_out_exam(self.texts, [*old.held_out, *new.held_out])
-        return material(exam.documents, old, new, self.new_ids, self.recipe.docid.told)
+        alterations = None
+        if self.learner.matches_vectors:
+            most = float("inf") if self.recipe.docid.max_steps else SHARE * seconds
+            questions, altered = alter_documents([*new.train, *old.train], self.encoder, folder, most, self.progress)
+            alterations = altered.alterations(questions, self.texts, self.learner.vectors)
+            usable = {question.query_id for question in questions}
+            old, new = (
+                side._replace(train=[each for each in side.train if each.query_id in usable]) for side in (old, new)
+            )
+        places = {} if alterations is None else alterations.places
+        return material(exam.documents, old, new, self.new_ids, self.recipe.docid.told, places), alterations
 
     def _seconds_left(self) -> float:
         """Time for training: what is left of the whole but for comparing and writing, and at least a fifth of it."""

@@ -24,12 +24,14 @@ class Exam(NamedTuple):
         documents: The corpus.
         queries: Text by query id.
         qrels: Per query id, grade by document id.
+        altered: Ids of the documents that lack the words of the question about them; the index holds them whole.
     """
 
     name: str
     documents: Sequence[Document]
     queries: Mapping[str, str]
     qrels: Qrels
+    altered: frozenset[str] = frozenset()
 
 
 def measure(encoder: Encoder, exam: Exam, progress: Progress | None = None) -> dict[str, ScoreArray]:

@@ -12,6 +12,8 @@ from finetune.generative.rows import Row
 from hybridret.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from finetune.generative.model import DocidModel
     from finetune.generative.planned_trainer import Mistakes
 
@@ -54,28 +56,31 @@ def own_mistakes(model: DocidModel, rows: Sequence[Row], prompt: str, config: Do
 
     generator = np.random.default_rng(seed)
     picked = np.sort(generator.permutation(len(rows))[:_ASKED]).tolist()
-    everything = torch.arange(len(model.places), device=model.tables.device)  # type: ignore[arg-type]
+    everything = np.arange(len(model.places))  # type: ignore[arg-type]
     pairs: list[tuple[int, int, int]] = []
     references: list[FloatArray] = [np.zeros((0, 2), dtype=np.float32)]
     for start in range(0, len(picked), _BATCH):
         part = picked[start : start + _BATCH]
         with torch.no_grad():
             queries = encoded_queries(model, [rows[at].text for at in part], prompt)
-            scores = model.document_scores(queries, everything).cpu().numpy()
+            turned = model.altered(queries, [rows[at] for at in part], everything)
+            scores = _document_scores(model, queries, [rows[at] for at in part]).cpu().numpy()
             for place, at in enumerate(part):
                 right = rows[at].documents
                 best = int(right[scores[place][right].argmax()])
                 better = np.flatnonzero(scores[place] > scores[place][best])
                 better = better[np.argsort(-scores[place][better], kind="stable")][:_MISTAKES]
                 if config.preference_random and len(better):
-                    others = np.setdiff1d(np.arange(len(everything)), right)
+                    others = np.setdiff1d(np.arange(scores.shape[1]), right)
                     better = generator.choice(others, min(len(better), len(others)), replace=False)
                 if not len(better):
                     continue
                 pairs += [(at, best, wrong) for wrong in better.tolist()]
                 both = torch.tensor([[best, wrong] for wrong in better.tolist()], device=queries.device)
                 own = queries[place : place + 1].expand(len(both), -1)
-                references.append(docid_log_probs(model, own, both).cpu().numpy())
+                told = docid_log_probs(model, own, both)
+                told += model.mean_scale * turned[place][both]
+                references.append(told.cpu().numpy())
     table = np.array(pairs, dtype=np.int64).reshape(-1, 3)
     return Mistakes(table[:, 0], table[:, 1], table[:, 2], np.concatenate(references))
 
@@ -84,15 +89,26 @@ def difficulties(model: DocidModel, rows: Sequence[Row], prompt: str) -> IntArra
     """How many documents the model puts before the first right one of each text. *Shape:* (n_rows,), int64."""
     import torch
 
-    everything = torch.arange(len(model.places), device=model.tables.device)  # type: ignore[arg-type]
     found = []
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
         with torch.no_grad():
             queries = encoded_queries(model, [row.text for row in part], prompt)
-            scores = model.document_scores(queries, everything).cpu().numpy()
+            scores = _document_scores(model, queries, part).cpu().numpy()
         found += [int((own > own[row.documents].max()).sum()) for row, own in zip(part, scores, strict=True)]
     return np.array(found, dtype=np.int64)
+
+
+def _document_scores(model: DocidModel, queries: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Scores of all documents, what was lifted out of them taken out for lifted questions.
+
+    *Shape:* (n_rows, n_documents).
+    """
+    import torch
+
+    everything = np.arange(len(model.places))  # type: ignore[arg-type]
+    scores = model.document_scores(queries, torch.from_numpy(everything).to(queries.device))
+    return scores + model.mean_scale * model.altered(queries, rows, everything)
 
 
 def encoded_queries(model: DocidModel, texts: list[str], prompt: str) -> Any:

@@ -11,11 +11,13 @@ from finetune.gate import Exam, GateConfig, measure
 from finetune.gate.decide import DECIDING, Values, trial
 from finetune.gate.exam import graded
 from hybridret.docids import ResidualQuantizer
-from hybridret.generative import BackboneDocids, CodeDecoder
+from hybridret.generative import BackboneDocids, CodeDecoder, refine_codes
 from hybridret.ranking import top_k
 from hybridret.types import Encoder, FloatArray, Progress, Queries
 
 _BOTH = 2
+_ALIKE = 1e-3
+"""By how much the docids of altered documents may say less of their vectors (mean squared error) than others'."""
 FOUND = 20
 """Docids that a language model is asked for."""
 
@@ -37,6 +39,10 @@ def measure_docids(
 ) -> Values:
     """Measures docids alone, all documents' being scored.
 
+    Documents that lack the words of the question about them were not among those that the codebooks were fitted to, and
+    where these were few their codes are those of the whole documents, words and all. So they get further codes, as
+    documents that are added later do, until their docids say as much of their vectors as others' (``refine_codes``).
+
     Args:
         vectors: *Shape:* (n_documents, dimension), float32, of the exam's documents.
         queries: *Shape:* (n_questions, dimension), float32, of its questions.
@@ -48,6 +54,12 @@ def measure_docids(
         By measure the value of each question. *Shape:* (n_questions,), float64.
     """
     codes, ties = quantizer.encode(vectors), np.arange(len(vectors))
+    altered = np.array([document.doc_id in exam.altered for document in exam.documents])
+    if altered.any():
+        refinement = refine_codes(quantizer, codes, vectors, altered, 0, quantizer.n_levels, _ALIKE)
+        if refinement is not None:
+            further, more = refinement
+            decoder, codes = decoder.refined(further.codebooks), np.concatenate([codes, more], axis=1)
     runs = [top_k(decoder.score(decoder.log_probs(query[None])[0], codes), 100, ties) for query in queries]
     return graded(exam, runs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finetune.generative.altered import Alterations
+from finetune.generative.rows import Row
 from hybridret.generative import CodeDecoder
-from hybridret.types import CodeArray
+from hybridret.types import CodeArray, IntArray
 
 _CPU_RUN = 16
 
@@ -27,9 +30,16 @@ class DocidModel(nn.Module):
         encoder: The encoder of queries; trained in place.
         decoder: Where the tables start.
         codes: *Shape:* (n_documents, n_levels), the documents' codes.
+        alterations: Changes of documents' vectors; None: there are none.
     """
 
-    def __init__(self, encoder: SentenceTransformer, decoder: CodeDecoder, codes: CodeArray) -> None:
+    def __init__(
+        self,
+        encoder: SentenceTransformer,
+        decoder: CodeDecoder,
+        codes: CodeArray,
+        alterations: Alterations | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.tables = nn.Parameter(torch.tensor(decoder.tables))
@@ -37,6 +47,14 @@ class DocidModel(nn.Module):
         n_levels, n_codes = decoder.tables.shape[:2]
         offsets = np.arange(n_levels) * n_codes
         self.register_buffer("places", torch.from_numpy(codes.astype(np.int64) + offsets), persistent=False)
+        changes = (
+            np.zeros((0, decoder.tables.shape[2]), dtype=np.float32) if alterations is None else alterations.changes
+        )
+        self.altered_documents = np.zeros(0, dtype=np.int64) if alterations is None else alterations.documents
+        # The last row, which -1 means, is of documents that lack nothing.
+        self.register_buffer(
+            "alterations", nn.functional.pad(torch.from_numpy(changes), (0, 0, 0, 1)), persistent=False
+        )
 
     def encode(self, features: dict[str, Tensor]) -> Tensor:
         """Encodes texts; on a CPU in short runs of like length, which saves padding. *Shape:* (n_texts, dimension)."""
@@ -69,6 +87,48 @@ class DocidModel(nn.Module):
         scaled = (self.tables * self.log_scales.exp()[:, None, None]).flatten(0, 1)
         places: Any = self.places
         return queries @ functional.embedding_bag(places[documents, :length], scaled, mode="sum").T
+
+    def altered(
+        self, queries: Tensor, rows: Sequence[Row], documents: IntArray, generator: np.random.Generator | None = None
+    ) -> Tensor:
+        """What the cosines of lifted questions and documents change by where documents lack what was lifted out.
+
+        A question's own document lacks the question's words, every other one those of one of its own questions: else a
+        document that lacks something would be known by that alone.
+
+        Args:
+            queries: *Shape:* (n_rows, dimension).
+            rows: The texts.
+            documents: *Shape:* (n_documents,), int64, ascending, each row's own one among them.
+            generator: Draws what others lack; None: what the first of their questions was made of.
+
+        Returns:
+            *Shape:* (n_rows, n_documents); zeros where a row's text was not lifted or a document lacks nothing.
+        """
+        own = np.array([row.alteration for row in rows], dtype=np.int64)
+        lifted = np.flatnonzero(own >= 0)
+        changes = queries.new_zeros((len(rows), len(documents)))
+        if not len(lifted):
+            return changes
+        order = np.arange(len(self.altered_documents))[::-1]
+        order = order if generator is None else generator.permutation(order)
+        chosen = np.full(len(self.places), -1)  # type: ignore[arg-type]
+        chosen[self.altered_documents[order]] = order
+        alterations: Any = self.alterations
+        picked = torch.from_numpy(lifted).to(queries.device)
+        products = queries[picked] @ alterations[torch.from_numpy(chosen[documents]).to(queries.device)].T
+        columns = np.searchsorted(documents, [rows[at].documents[0] for at in lifted.tolist()])
+        places = torch.arange(len(lifted), device=queries.device), torch.from_numpy(columns).to(queries.device)
+        exact = (queries[picked] * alterations[torch.from_numpy(own[lifted]).to(queries.device)]).sum(dim=1)
+        return changes.index_put((picked,), products.index_put(places, exact))
+
+    @property
+    def mean_scale(self) -> Tensor:
+        """By what a change of a cosine changes a score: a further code, untrained, would have this scale.
+
+        See ``CodeDecoder.refined``, by which documents that come later get such codes. *Shape:* ().
+        """
+        return self.log_scales.exp().mean().detach()
 
     def code_log_probs(self, queries: Tensor) -> Tensor:
         """Log-probabilities of all codes, as ``CodeDecoder`` gives them. *Shape:* (n_queries, n_levels, n_codes)."""

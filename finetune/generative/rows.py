@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ _LEAST_WORD, _SUMMARY = 4, 2
 
 _NOTHING: IntArray = np.zeros(0, dtype=np.int64)
 _NO_LABELS: FloatArray = np.zeros(0, dtype=np.float32)
+_UNALTERED: Mapping[str, int] = MappingProxyType({})
 
 
 class Row(NamedTuple):
@@ -34,18 +36,31 @@ class Row(NamedTuple):
         documents: *Shape:* (n,), int64, positions in the corpus; one of them is the target of a step.
         judged: *Shape:* (m,), int64, positions of documents that a teacher judged.
         labels: *Shape:* (m,), float32, its scores.
+        alteration: Position of the vector that is added to that of its only document, from which the text's own words
+            are taken out so; -1: the document is as it is.
     """
 
     text: str
     documents: IntArray
     judged: IntArray = _NOTHING
     labels: FloatArray = _NO_LABELS
+    alteration: int = -1
 
 
 def question_rows(
-    questions: Sequence[Question], documents: Sequence[Document], labels: Labels | None = None
+    questions: Sequence[Question],
+    documents: Sequence[Document],
+    labels: Labels | None = None,
+    alterations: Mapping[str, int] = _UNALTERED,
 ) -> list[Row]:
-    """Query2ID: questions with their documents, and soft labels; those without any in the corpus are left out."""
+    """Query2ID: questions with their documents, and soft labels; those without any in the corpus are left out.
+
+    Args:
+        questions: The questions.
+        documents: The corpus.
+        labels: Soft labels by question and document.
+        alterations: By question the position of what is added to the vector of its document.
+    """
     place = {document.doc_id: row for row, document in enumerate(documents)}
     rows = []
     for question in questions:
@@ -59,6 +74,7 @@ def question_rows(
                     np.array(known, dtype=np.int64),
                     np.array(list(judged), dtype=np.int64),
                     np.array(list(judged.values()), dtype=np.float32),
+                    alterations.get(question.query_id, -1) if len(known) == 1 else -1,
                 )
             )
     return rows

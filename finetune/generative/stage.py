@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from finetune.gate import choose_share
 from finetune.gate.decide import DECIDING
 from finetune.gate.exam import measure_vectors
 from finetune.gate.merge import merged, merged_decoder
+from finetune.generative.altered import SHARE, alter_documents
 from finetune.generative.decide import decide_docids, measure_docids
 from finetune.generative.train import train_docids
 from finetune.preparing import MODEL
@@ -42,20 +44,23 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
     vectors = run.shipped.encode_documents([document.text for document in run.texts], run.progress)
     quantizer = ResidualQuantizer.fit(vectors, *config.rq_sizes, seed, run.progress)
     queries, exam = run.shipped_copy(), held_out_exam(run.texts, run.split.held_out)
-    prompt = queries.encoder.prompts.query
+    prompt, start, training = queries.encoder.prompts.query, time.monotonic(), folder / "training"
+    time_for_it = float("inf") if config.max_steps else SHARE * seconds
+    questions, altered = alter_documents(run.split.train, run.shipped.encoder, training, time_for_it, run.progress)
     trained = train_docids(
         queries.model,
         quantizer,
         exam.documents,
         vectors,
-        run.split.train,
+        questions,
         config,
-        folder / "training",
+        training,
         prompt,
-        seconds,
+        max(seconds - (time.monotonic() - start), (1 - SHARE) * seconds),
         seed,
         run.progress,
         run.docid_labels,
+        altered,
     )
     before = run.shipped_copy().model
 

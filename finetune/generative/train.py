@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from finetune.generative.altered import NOT_ALTERED, Altered
 from finetune.generative.asking import difficulties, memorised, own_mistakes
 from finetune.generative.config import DocidConfig
 from finetune.generative.rows import Row, question_rows, sentence_rows
@@ -58,6 +59,7 @@ def train_docids(
     seed: int = 0,
     progress: Progress | None = None,
     labels: Labels | None = None,
+    altered: Altered = NOT_ALTERED,
 ) -> TrainedDocids:
     """Trains in place, going on from the last checkpoint in the folder where there is one.
 
@@ -74,6 +76,7 @@ def train_docids(
         seed: Seed of everything random.
         progress: Told how far the work is.
         labels: Soft labels by question and document.
+        altered: Vectors of documents without the words of the questions about them; see ``alter_documents``.
 
     Raises:
         InputError: There is no question whose document is in the corpus, or a vector does not fit the codebooks.
@@ -89,13 +92,15 @@ def train_docids(
         raise InputError(f"the vectors {vectors.shape} are not those that the codebooks were fitted to")
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(seed)
-    asked, told = question_rows(questions, documents, labels), sentence_rows(documents, config.told)
+    alterations = altered.alterations(questions, documents, vectors)
+    asked = question_rows(questions, documents, labels, alterations.places)
+    told = sentence_rows(documents, config.told)
     rows = [*asked, *told]
     if not asked:
         raise InputError("docid training has no question whose document is in the corpus")
     config = replace(config, table_learning_rate=config.table_learning_rate or table_rate(len(asked), len(documents)))
     start = CodeDecoder(starting_tables(quantizer, vectors))
-    model = DocidModel(encoder, start, quantizer.encode(vectors)).to(encoder.device)
+    model = DocidModel(encoder, start, quantizer.encode(vectors), alterations).to(encoder.device)
     before = memorised(model, told, prompt, seed)
     make = Trainers(model, config, rows, vectors, prompt, len(asked), seed, progress)
     hard = difficulties(model, asked, prompt) if config.order == "easy" else None

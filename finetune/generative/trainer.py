@@ -90,13 +90,15 @@ class DocidTrainer(PlannedTrainer):
         with torch.autocast(queries.device.type, enabled=False):
             device = queries.device
             columns, wanted, masked = (torch.from_numpy(each).to(device) for each in (candidates, targets, out))
-            scores, priors = model.document_scores(queries, columns), self.priors[columns]
+            turned = model.altered(queries, rows, candidates, generator)
+            scores = model.document_scores(queries, columns) + model.mean_scale * turned
+            priors = self.priors[columns]
             loss = listwise(scores + priors, wanted, masked)
             if self.memorisation is not None:
                 hits = scores.detach().masked_fill(masked, -torch.inf).argmax(dim=1) == wanted
                 self.memorisation.update(picked, right, hits.cpu().numpy())
             if config.contrastive_weight:
-                cosines = queries @ self.vectors[columns].T
+                cosines = queries @ self.vectors[columns].T + turned
                 loss = loss + config.contrastive_weight * listwise(
                     cosines / config.temperature + priors, wanted, masked
                 )
@@ -124,17 +126,21 @@ class DocidTrainer(PlannedTrainer):
         return 0.0
 
     def _preference(self, model: Any, picked: IntArray, mistakes: Mistakes) -> Tensor:
-        queries = self.encoded(model, [self.rows[at].text for at in mistakes.row[picked].tolist()])
+        rows = [self.rows[at] for at in mistakes.row[picked].tolist()]
+        queries = self.encoded(model, [row.text for row in rows])
         with torch.autocast(queries.device.type, enabled=False):
+            everything = np.arange(len(self.vectors))
             pairs = torch.from_numpy(np.stack([mistakes.right[picked], mistakes.wrong[picked]], axis=1))
             found = docid_log_probs(model, queries, pairs.to(queries.device))
+            turned = model.altered(queries, rows, everything).gather(1, pairs.to(queries.device))
+            found = found + model.mean_scale * turned
             reference = torch.from_numpy(mistakes.reference[picked]).to(queries.device)
             levels = len(model.tables)
             scaled = self.config.preference_likelihood / levels
             beta = self.config.preference_beta
             loss = rpo(found[:, 0], found[:, 1], reference[:, 0], reference[:, 1], beta, scaled)
             if self.config.contrastive_weight:
-                own = (queries[:, None] * self.vectors[pairs]).sum(dim=2) / self.config.temperature
+                own = ((queries[:, None] * self.vectors[pairs]).sum(dim=2) + turned) / self.config.temperature
                 wanted = torch.zeros(len(own), dtype=torch.int64, device=own.device)
                 loss = loss + self.config.contrastive_weight * listwise(own, wanted, torch.zeros_like(own).bool())
         return loss

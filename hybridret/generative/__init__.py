@@ -9,7 +9,7 @@ from hybridret.generative.code_tokens import add_code_tokens
 from hybridret.generative.indexed import IndexedDocids, sorted_trie
 from hybridret.generative.language_model import LanguageModelBackbone
 from hybridret.generative.pretrained import backbone_kind, load_backbone
-from hybridret.generative.retriever import DocidRetriever
+from hybridret.generative.retriever import DocidRetriever, refine_codes
 from hybridret.generative.seq2seq import Seq2SeqBackbone
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "add_code_tokens",
     "backbone_kind",
     "load_backbone",
+    "refine_codes",
     "sorted_trie",
 ]

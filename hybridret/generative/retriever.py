@@ -102,25 +102,14 @@ class DocidRetriever(IndexedDocids):
         Returns:
             This retriever where docids say as much of either.
         """
-        rest, others = (self._left_over(vectors, np.flatnonzero(rows)) for rows in (later, ~later))
-        quantizer = self.quantizer
-        while quantizer.n_levels < self.quantizer.n_levels + _FURTHER:
-            if _error(rest) <= _error(others) + _ALIKE:
-                break
-            quantizer = quantizer.refined(rest, seed + quantizer.n_levels)
-            level = quantizer.codebooks[-1]
-            rest, others = (each - level[nearest(each, level)] for each in (rest, others))
-        further = ResidualQuantizer(quantizer.codebooks[self.quantizer.n_levels :])
-        if not further.n_levels:
+        refinement = refine_codes(self.quantizer, self.codes, vectors, later, seed)
+        if refinement is None:
             return self
-        codes = np.concatenate([self.codes, further.encode(self.quantizer.residuals(vectors, self.codes))], axis=1)
+        further, more = refinement
+        quantizer = ResidualQuantizer(np.concatenate([self.quantizer.codebooks, further.codebooks]))
+        codes = np.concatenate([self.codes, more.astype(quantizer.code_type)], axis=1)
         trained = None if self.trained is None else self.trained.refined(further.codebooks)
-        return DocidRetriever(quantizer, codes.astype(quantizer.code_type), self.suffixes, trained=trained)
-
-    def _left_over(self, vectors: FloatArray, rows: IntArray) -> FloatArray:
-        """What the docids of some rows, or of every n-th where they are many, leave over of the vectors."""
-        drawn = rows[:: max(1, len(rows) // _DRAWN)]
-        return self.quantizer.residuals(vectors[drawn], self.codes[drawn])
+        return DocidRetriever(quantizer, codes, self.suffixes, trained=trained)
 
     def search(
         self, queries: Queries, k: int, allowed: Allowed | None, ties: IntArray, guides: Sequence[Run] | None = None
@@ -169,6 +158,47 @@ class DocidRetriever(IndexedDocids):
 
     def save(self, folder: Path) -> None:
         """Writes nothing: arrays hold all there is."""
+
+
+def refine_codes(
+    quantizer: ResidualQuantizer,
+    codes: CodeArray,
+    vectors: FloatArray,
+    later: BoolArray,
+    seed: int,
+    most: int = _FURTHER,
+    alike: float = _ALIKE,
+) -> tuple[ResidualQuantizer, IntArray] | None:
+    """Fits further levels until docids say as much of some documents as of those that the codebooks were fitted to.
+
+    Args:
+        quantizer: The codebooks.
+        codes: *Shape:* (n_rows, n_levels), the codes of all documents.
+        vectors: *Shape:* (n_rows, dimension), float32, their vectors.
+        later: *Shape:* (n_rows,), rows that the codebooks were not fitted to; at least one.
+        seed: Seed of the k-means starts.
+        most: The most levels to fit.
+        alike: By how much the mean squared error of these documents may exceed that of the others.
+
+    Returns:
+        The further levels and the codes at them, *shape* (n_rows, n_further); None where none is needed.
+    """
+
+    def left_over(rows: IntArray) -> FloatArray:
+        """What the codes of some rows, or of every n-th where they are many, leave over of the vectors."""
+        drawn = rows[:: max(1, len(rows) // _DRAWN)]
+        return quantizer.residuals(vectors[drawn], codes[drawn])
+
+    rest, others = (left_over(np.flatnonzero(rows)) for rows in (later, ~later))
+    refined = quantizer
+    while refined.n_levels < quantizer.n_levels + most and _error(rest) > _error(others) + alike:
+        refined = refined.refined(rest, seed + refined.n_levels)
+        level = refined.codebooks[-1]
+        rest, others = (each - level[nearest(each, level)] for each in (rest, others))
+    if refined is quantizer:
+        return None
+    further = ResidualQuantizer(refined.codebooks[quantizer.n_levels :])
+    return further, further.encode(quantizer.residuals(vectors, codes))
 
 
 def _error(left_over: FloatArray) -> float:
