@@ -1,7 +1,7 @@
 """Fine-tuning the dense retriever: every retriever on a collection's questions before and after it.
 
-``python -m benchmarks.finetune_dense NAME... [--labels] [--minutes 10] [--split test] [--recipe F] [--seed 0]``. Docids
-stay untrained, unless the recipe says otherwise.
+``python -m benchmarks.finetune_dense NAME... [--labels] [--minutes 10] [--split test] [--recipe F] [--docids] [--seed 0]``.
+Docids stay untrained, unless ``--docids`` or the recipe says otherwise; with it all settings are the defaults.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def main() -> None:
     arguments = _parse()
     entries = read_result(NAME)["result"] if (FOLDER / f"{NAME}.json").is_file() else {}
     for name in arguments.names:
-        key = f"{name} {arguments.split} {'labels' if arguments.labels else 'no labels'}{arguments.tag}"
+        key = f"{name} {arguments.split} {'labels' if arguments.labels else 'no labels'}"
+        key += f"{', docids' if arguments.docids else ''}{arguments.tag}"
         entries[key] = measure(name, arguments)
         write_result(NAME, dict(sorted(entries.items())))
 
@@ -45,7 +46,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fine-tunes on one collection and compares the bundles before and after."""
     source = find_source(name)
     documents = read_corpus(source)
-    recipe = changed(Recipe(), {"docid": {"share": 0.0}}, NAME)
+    recipe = Recipe() if arguments.docids else changed(Recipe(), {"docid": {"share": 0.0}}, NAME)
     recipe = recipe if arguments.recipe is None else read_recipe(arguments.recipe, recipe)
     recipe = changed(recipe, {"minutes": arguments.minutes, "seed": arguments.seed}, "command line")
     questions = read_questions(source, documents=documents).questions if arguments.labels else []
@@ -72,6 +73,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "command": command
         + (" --labels" if arguments.labels else "")
+        + (" --docids" if arguments.docids else "")
         + (" --recipe RECIPE" if arguments.recipe else ""),
         "recipe": {} if arguments.recipe is None else yaml.safe_load(arguments.recipe.read_text(encoding="utf-8")),
         "seconds": round(seconds, 1),
@@ -91,6 +93,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", help=f"collections in $HYBRIDRET_DATA, or {PYTHON_DOCS}")
     parser.add_argument("--labels", action="store_true", help="use the train split's labels")
+    parser.add_argument("--docids", action="store_true", help="train docids too, as the command does by default")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--split", default="test", help="questions to measure on; several joined by +")
     parser.add_argument("--recipe", type=Path)

@@ -267,15 +267,21 @@ class Run(Preparation):
         labels = {each.text: {name: 1 for name in each.positives if name in known} for each in self.split.held_out}
         return {text: grades for text, grades in labels.items() if grades}
 
+    @cached_property
+    def exam(self) -> Exam:
+        """The held-out questions."""
+        return held_out_exam(self.texts, self.split.held_out)
+
     def _decide(self, folder: Path) -> dict[str, Any]:
         """Compares the models; writes the weights of a merge that is shipped."""
-        from finetune.gate import decide, measure
+        from finetune.gate import HybridExam, decide, measure
         from finetune.gate.exam import narrowed
         from finetune.gate.merge import merged
 
         config, base = self.recipe.gate, self.remembering_base
-        exam, general = held_out_exam(self.texts, self.split.held_out), self.general
-        old, old_general = measure(base, exam), None if general is None else measure(base, general)
+        exam, general = self.exam, self.general
+        hybrid = HybridExam(exam, self.language, base)
+        old, old_general = hybrid.measure(base), None if general is None else measure(base, general)
         smaller: list[Any] = []
         new_model = load_model(str(self.dense.folder / MODEL))
 
@@ -291,12 +297,13 @@ class Run(Preparation):
         def ask(ratio: float) -> Any:
             if ratio == most:
                 self._candidates[ratio] = new = candidate(ratio)
-                return old, measure(new, exam, self.progress), None if general is None else measure(new, general)
+                return old, hybrid.measure(new, self.progress), None if general is None else measure(new, general)
             if not smaller:
-                smaller.append(narrowed(exam, [base, self._candidates[most]], _NARROWED))
-                smaller.append(measure(base, smaller[0]))
+                fewer = narrowed(exam, [base, self._candidates[most]], _NARROWED, hybrid.found_by_words(_NARROWED))
+                smaller.append(HybridExam(fewer, self.language, base))
+                smaller.append(smaller[0].measure(base))
             new = candidate(ratio)
-            values = measure(new, smaller[0], self.progress)
+            values = smaller[0].measure(new, self.progress)
             return smaller[1], values, None if general is None else measure(new, general)
 
         decision = decide(old, old_general, ask, config, most, max(1, len(shares)))

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from finetune.gate import Exam
+from finetune.gate import Exam, HybridExam
 from finetune.gate.decide import DECIDING, Values
 from finetune.gate.exam import measure_vectors
+from finetune.gate.general import everyday_questions
 from hybridret.changes import Retrained
 from hybridret.types import Encoder, FloatArray
 
@@ -36,19 +37,21 @@ class Side(NamedTuple):
     """Held-out questions about old documents or about new ones, put to all documents.
 
     Attributes:
-        exam: The questions.
+        hybrid: The questions, put to models alone and in the hybrid.
         vectors: *Shape:* (n_documents, dimension), float32, of the exam's documents.
     """
 
-    exam: Exam
+    hybrid: HybridExam
     vectors: FloatArray
 
     def measure(self, models: Models) -> dict[str, Values]:
         """By retriever and measure the value of each question."""
-        queries = models.queries.encode_queries(list(self.exam.queries.values()))
+        exam = self.hybrid.exam
+        queries, chance = map(models.queries.encode_queries, (list(exam.queries.values()), everyday_questions()))
         return {
-            "dense": measure_vectors(self.exam, queries, self.vectors),
-            "docid": models.docids(self.exam, self.vectors, queries),
+            "dense": measure_vectors(exam, queries, self.vectors),
+            "docid": models.docids(exam, self.vectors, queries),
+            "hybrid": self.hybrid.measure_fused(queries, self.vectors, chance),
         }
 
 
@@ -99,12 +102,13 @@ def decide(
     ratios: Sequence[float],
     tolerance: float | None,
     lost: Mapping[str, float] = NOTHING,
+    hybrid_drop: float | None = 0.0,
 ) -> Decision:
     """Takes the largest share of new weights with which old documents are kept and new ones gain.
 
-    Old ones are kept where neither dense nor docid loses more Recall@10 on them than is tolerated, what earlier batches
-    have cost included: two points a batch would add up. New ones gain where the mean of both retrievers' nDCG@10 on
-    them rises. Without a tolerance the first share is taken as it is.
+    Old ones are kept where neither dense nor docid nor the hybrid loses more Recall@10 on them than is tolerated, what
+    earlier batches have cost included: two points a batch would add up. New ones gain where the mean of dense's and
+    docid's nDCG@10 on them rises and the hybrid's does not fall. Without a tolerance the first share is taken as it is.
 
     Args:
         sides: Questions about old documents, None where there are none, and about new ones.
@@ -112,6 +116,7 @@ def decide(
         ratios: Shares to try, the largest first.
         tolerance: How much Recall@10 may fall; None: anything is shipped.
         lost: By retriever what earlier batches have cost, see ``lost_so_far``.
+        hybrid_drop: How much the hybrid's nDCG@10 may fall on new documents; None: anything.
     """
     before = [None if side is None else side.measure(models(0.0)) for side in sides]
     trials: list[Trial] = []
@@ -121,7 +126,7 @@ def decide(
             {} if side is None or was is None else compared(was, side.measure(asked))
             for side, was in zip(sides, before, strict=True)
         )
-        trials.append(trial(ratio, old, new, tolerance, lost))
+        trials.append(trial(ratio, old, new, tolerance, lost, hybrid_drop))
         if trials[-1].passed:
             return Decision(ratio, trials)
     return Decision(0.0, trials)
@@ -155,6 +160,7 @@ def trial(
     new: dict[str, dict[str, tuple[float, float]]],
     tolerance: float | None,
     lost: Mapping[str, float] = NOTHING,
+    hybrid_drop: float | None = 0.0,
 ) -> Trial:
     """Judges one model; see ``decide``."""
     if tolerance is None:
@@ -162,8 +168,12 @@ def trial(
     costs = {name: values[KEPT][0] - values[KEPT][1] for name, values in old.items()}
     totals = {name: cost + lost.get(name, 0.0) for name, cost in costs.items()}
     worst = max(totals, key=lambda name: totals[name], default=None)
-    gain = float(np.mean([values[DECIDING][1] - values[DECIDING][0] for values in new.values()]))
+    gains = {name: values[DECIDING][1] - values[DECIDING][0] for name, values in new.items()}
+    hybrid = gains.pop("hybrid", None)
+    gain = float(np.mean(list(gains.values())))
     told = f"{DECIDING} on new documents {gain:+.3f}"
+    if hybrid is not None:
+        told += f", the hybrid's {hybrid:+.3f}"
     if worst is not None:
         told += f", {KEPT} on old ones {-costs[worst]:+.3f} ({worst}"
         told += f", {-totals[worst]:+.3f} with earlier batches)" if lost.get(worst) else ")"
@@ -171,4 +181,6 @@ def trial(
             return Trial(ratio, old, new, False, f"too much is forgotten: {told}")
     if gain <= 0:
         return Trial(ratio, old, new, False, f"nothing is gained: {told}")
+    if hybrid is not None and hybrid_drop is not None and -hybrid > hybrid_drop:
+        return Trial(ratio, old, new, False, f"the hybrid is worse: {told}")
     return Trial(ratio, old, new, True, told)

@@ -19,6 +19,7 @@ from finetune.continual.learner import Learner
 from finetune.continual.rows import Material
 from finetune.continual.tables import TablesLearner
 from finetune.encoding import RememberingEncoder
+from finetune.gate import HybridExam
 from finetune.generative.altered import SHARE, Alterations, alter_documents
 from finetune.recipe import Recipe
 from finetune.splitting import held_out_exam
@@ -232,14 +233,16 @@ class Update:
             raise InputError("there are too few questions about the new documents to compare models on")
         most = 1.0 if self.asked[1].kind == "labelled" else gate.unproven
         ratios = [most, *(ratio for ratio in gate.ratios if ratio < most)]
-        return decide((old, new), self.models, ratios, tolerance, lost_so_far(self.changes.state.updates))
+        return decide(
+            (old, new), self.models, ratios, tolerance, lost_so_far(self.changes.state.updates), gate.hybrid_drop
+        )
 
     def _side(self, asked: Asked) -> Side | None:
         if not asked.held_out:
             return None
         exam = held_out_exam(self.texts, asked.held_out)
         vectors = self.remembering.encode_documents([document.text for document in exam.documents])
-        return Side(exam, vectors)
+        return Side(HybridExam(exam, self.generation.config.language, self.remembering), vectors)
 
     def ship(self, decision: Decision, update: Mapping[str, Any]) -> None:
         """Gives the bundle what was decided, in one commit."""

@@ -21,6 +21,8 @@ class GateConfig:
         unproven: Most of the new weights that are shipped where made questions decide, for these cannot prove that real
             ones are answered better.
         general_drop: How much nDCG@10 may fall on general questions from outside the domain; null: they are not asked.
+        hybrid_drop: How much nDCG@10 of the hybrid of dense and bm25, which is what users call, may fall on held-out
+            questions; null: anything, where only dense will be used.
     """
 
     held_out: float = 0.1
@@ -30,6 +32,7 @@ class GateConfig:
     ratios: tuple[float, ...] = (0.75, 0.5, 0.25)
     unproven: float = 0.5
     general_drop: float | None = 0.05
+    hybrid_drop: float | None = 0.0
 
     @property
     def shares(self) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,9 @@ from finetune.gate.config import GateConfig
 from hybridret.types import ScoreArray
 
 DECIDING = "nDCG@10"
+
+HYBRID = "hybrid nDCG@10"
+"""Of dense and bm25 together, see ``HybridExam``; where it is measured, it must not fall."""
 
 Values = dict[str, ScoreArray]
 
@@ -86,8 +89,8 @@ def decide(
     """Compares the new model, and merges where it does not pass, with the old one.
 
     A model passes where it is better on the held-out questions by a paired t-test, whose p value is multiplied by the
-    number of models tried so far (Bonferroni), and where it has not forgotten more than is allowed. Of the merges that
-    pass the best is taken.
+    number of models tried so far (Bonferroni), where the hybrid, which is what users call, is no worse in the mean, and
+    where it has not forgotten more than is allowed. Of the merges that pass the best is taken.
 
     Args:
         old: The old model's values on the held-out questions, by measure.
@@ -149,17 +152,33 @@ def trial(
     if old_general is not None and new_general is not None:
         general = (float(old_general[DECIDING].mean()), float(new_general[DECIDING].mean()))
         forgotten = config.general_drop is not None and general[0] - general[1] > config.general_drop
+    hurts = hurts_hybrid(before, after, config)
     change = f"nDCG@10 {before[DECIDING]:.3f} -> {after[DECIDING]:.3f}, p = {p:.2g}"
     if gain <= 0:
         reason = f"no better on held-out questions ({change})"
     elif not p <= config.significance:
         reason = f"not significantly better on held-out questions ({change})"
+    elif hurts:
+        reason = f"better alone ({change}), but the hybrid fell from {before[HYBRID]:.3f} to {after[HYBRID]:.3f}"
     elif forgotten and general is not None:
         reason = f"better on held-out questions, but general questions fell from {general[0]:.3f} to {general[1]:.3f}"
     else:
         reason = f"better on held-out questions ({change})"
-    passed = gain > 0 and p <= config.significance and not forgotten
+    passed = gain > 0 and p <= config.significance and not hurts and not forgotten
     return Trial(ratio, before, after, p, general, passed, reason)
+
+
+def hurts_hybrid(before: Mapping[str, float], after: Mapping[str, float], config: GateConfig) -> bool:
+    """Whether the hybrid falls by more than it may.
+
+    Args:
+        before: Means before, by measure; the hybrid is among them where it was asked.
+        after: Means after.
+        config: How much it may fall.
+    """
+    if config.hybrid_drop is None or HYBRID not in before:
+        return False
+    return before[HYBRID] - after[HYBRID] > config.hybrid_drop
 
 
 def paired_p(old: ScoreArray, new: ScoreArray) -> float:

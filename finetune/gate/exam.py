@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +85,7 @@ def sampled(exam: Exam, n_documents: int, seed: int) -> Exam:
     return exam._replace(documents=kept)
 
 
-def narrowed(exam: Exam, encoders: Sequence[Encoder], depth: int) -> Exam:
+def narrowed(exam: Exam, encoders: Sequence[Encoder], depth: int, others: Iterable[int] = ()) -> Exam:
     """The exam over fewer documents: those that count for some question, and the nearest ones by the given models.
 
     Comparing merges of these models over them takes a fraction of the time.
@@ -94,9 +94,10 @@ def narrowed(exam: Exam, encoders: Sequence[Encoder], depth: int) -> Exam:
         exam: The whole exam.
         encoders: Models whose nearest documents are kept.
         depth: How many for each question.
+        others: Positions of further documents to keep.
     """
     kept = {doc_id for grades in exam.qrels.values() for doc_id in grades}
-    rows = {row for row, document in enumerate(exam.documents) if document.doc_id in kept}
+    rows = {row for row, document in enumerate(exam.documents) if document.doc_id in kept}.union(others)
     for encoder in encoders:
         documents = encoder.encode_documents([document.text for document in exam.documents])
         for found in nearest(encoder.encode_queries(list(exam.queries.values())), documents, depth):

@@ -27,6 +27,11 @@ def general_exam(domain: Sequence[Document]) -> Exam:
     return everyday_exam()
 
 
+def everyday_questions() -> list[str]:
+    """The questions of ``everyday_exam``, which hardly any corpus answers."""
+    return list(everyday_exam().queries.values())
+
+
 def everyday_exam() -> Exam:
     """Hand-written questions on everyday matters, several passages to each topic."""
     text = resources.files("finetune.gate").joinpath("everyday.jsonl").read_text(encoding="utf-8")

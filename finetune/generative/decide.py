@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from finetune.gate import Exam, GateConfig, measure
-from finetune.gate.decide import DECIDING, Values, trial
+from finetune.gate import Exam, GateConfig, HybridExam, measure
+from finetune.gate.decide import DECIDING, HYBRID, Values, hurts_hybrid, trial
 from finetune.gate.exam import graded
 from hybridret.docids import ResidualQuantizer
 from hybridret.generative import BackboneDocids, CodeDecoder, refine_codes
@@ -87,14 +87,15 @@ def decide_docids(
     exam: Exam,
     general: Exam | None,
     config: GateConfig,
+    language: str,
     tried: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compares dense and docids before and after training, on held-out questions.
 
     The trained query encoder serves both, so both count: it is shipped where one of the two is better by a paired
-    t-test (Bonferroni: p times two for each that was tried), the mean of neither falls, and general questions are not
-    forgotten.
+    t-test (Bonferroni: p times two for each that was tried), the mean of neither falls, nor that of the hybrid, and
+    general questions are not forgotten.
 
     Args:
         base: Encoder of documents, and of queries before training.
@@ -104,6 +105,7 @@ def decide_docids(
         exam: Held-out questions.
         general: General questions; None: they are not asked.
         config: What is asked for.
+        language: Of the bm25 stemmer.
         tried: From how many this trained one was chosen by these questions, for Bonferroni.
         progress: Told how far encoding is.
 
@@ -116,17 +118,22 @@ def decide_docids(
     pair: Any = Pair(trained, base)
     old_general = None if general is None else measure(base, general)
     new_general = None if general is None else measure(pair, general)
-    dense = trial(1.0, measure(base, exam), measure(pair, exam), old_general, new_general, _BOTH * tried, config)
+    hybrid = HybridExam(exam, language, base)
+    dense = trial(1.0, hybrid.measure(base), hybrid.measure(pair), old_general, new_general, _BOTH * tried, config)
     untrained = measure_docids(vectors, before, quantizer, CodeDecoder(quantizer.codebooks), exam)
     values = measure_docids(vectors, after, quantizer, decoder, exam)
     docid = trial(1.0, untrained, values, old_general, new_general, _BOTH * tried, config)
     trials: Sequence[Any] = (dense, docid)
     kept = all(each.new[DECIDING] >= each.old[DECIDING] for each in trials)
+    kept = kept and not hurts_hybrid(dense.old, dense.new, config)
     shipped = kept and any(each.passed for each in trials)
     done = "shipped" if shipped else "not shipped"
     return {
         "shipped": shipped,
-        "sentence": f"Trained docids and query encoder are {done}: dense is {dense.reason}; docid is {docid.reason}.",
+        "sentence": (
+            f"Trained docids and query encoder are {done}: dense is {dense.reason}; docid is {docid.reason}; "
+            f"the hybrid has {dense.old[HYBRID]:.3f} before and {dense.new[HYBRID]:.3f} after."
+        ),
         "dense": dense._asdict(),
         "docid": docid._asdict(),
     }

@@ -17,7 +17,6 @@ from finetune.generative.altered import SHARE, alter_documents
 from finetune.generative.decide import decide_docids, measure_docids
 from finetune.generative.train import train_docids
 from finetune.preparing import MODEL
-from finetune.splitting import held_out_exam
 from hybridret.docids import ResidualQuantizer
 from hybridret.generative import CodeDecoder, DocidRetriever
 from hybridret.models import load_model
@@ -43,7 +42,7 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
     config, seed = run.recipe.docid, run.recipe.seed
     vectors = run.shipped.encode_documents([document.text for document in run.texts], run.progress)
     quantizer = ResidualQuantizer.fit(vectors, *config.rq_sizes, seed, run.progress)
-    queries, exam = run.shipped_copy(), held_out_exam(run.texts, run.split.held_out)
+    queries, exam = run.shipped_copy(), run.exam
     prompt, start, training = queries.encoder.prompts.query, time.monotonic(), folder / "training"
     time_for_it = float("inf") if config.max_steps else SHARE * seconds
     questions, altered = alter_documents(run.split.train, run.shipped.encoder, training, time_for_it, run.progress)
@@ -82,7 +81,16 @@ def train_and_decide(run: Run, folder: Path, seconds: float) -> dict[str, Any]:
     best = max(shares, key=lambda share: shares[share])
     encoder, decoder = merge(best)
     decision = decide_docids(
-        run.shipped, encoder, decoder, quantizer, exam, run.general, run.recipe.gate, len(shares), run.progress
+        run.shipped,
+        encoder,
+        decoder,
+        quantizer,
+        exam,
+        run.general,
+        run.recipe.gate,
+        run.language,
+        len(shares),
+        run.progress,
     )
     encoder.save(folder / MODEL)
     save_file({"codebooks": quantizer.codebooks, **decoder.arrays()}, folder / _ARRAYS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from finetune.gate import Exam, measure
+from finetune.gate import HybridExam, measure
 from finetune.gate.decide import Values
 from finetune.gate.exam import encoded, measure_vectors
-from finetune.splitting import held_out_exam
+from finetune.gate.general import everyday_questions
 from finetune.whitening.decide import decide_whitening
 from finetune.whitening.layer import through, whitening_matrices
 from hybridret.types import FloatArray
@@ -27,20 +27,21 @@ def choose_whitening(run: Run, strengths: Sequence[float]) -> tuple[dict[str, An
     Returns:
         The decision, as JSON can hold it, and the matrix of the strength that is shipped; None if none is.
     """
-    exam = held_out_exam(run.texts, run.split.held_out)
-    general = run.general
+    exam, general = run.exam, run.general
+    hybrid = HybridExam(exam, run.language, run.remembering_base)
     old_general = None if general is None else measure(run.remembering_base, general)
-    known = encoded(run.passed, exam, run.progress)
+    chance = run.passed.encode_queries(everyday_questions())
+    known = (*encoded(run.passed, exam, run.progress), chance)
     known_general = None if general is None else encoded(run.passed, general)
     vectors = run.passed.encode_documents([document.text for document in run.texts], run.progress)
     matrices = whitening_matrices(vectors, strengths)
 
     def ask(strength: float) -> tuple[Values, Values | None]:
-        def asked(exam: Exam, vectors: tuple[FloatArray, FloatArray]) -> Values:
-            return measure_vectors(exam, *(through(matrices[strength], each) for each in vectors))
+        def turned(vectors: tuple[FloatArray, ...]) -> list[FloatArray]:
+            return [through(matrices[strength], each) for each in vectors]
 
-        told = None if general is None or known_general is None else asked(general, known_general)
-        return asked(exam, known), told
+        told = None if general is None or known_general is None else measure_vectors(general, *turned(known_general))
+        return hybrid.measure_vectors(*turned(known)), told
 
-    decision = decide_whitening(measure_vectors(exam, *known), old_general, strengths, ask, run.recipe.gate)
+    decision = decide_whitening(hybrid.measure_vectors(*known), old_general, strengths, ask, run.recipe.gate)
     return decision.to_json(), matrices.get(decision.strength)

@@ -36,7 +36,14 @@ def run(
     documents = read_corpus(str(domain.folder))
     settings = {
         **domain.settings,
-        "gate": {**domain.settings["gate"], "significance": 1.0, "at_least": 10, "at_most": 20, **(gate or {})},
+        "gate": {
+            **domain.settings["gate"],
+            "significance": 1.0,
+            "hybrid_drop": None,
+            "at_least": 10,
+            "at_most": 20,
+            **(gate or {}),
+        },
         "docid": {**DOCID, **docid},
     }
     report = finetune(

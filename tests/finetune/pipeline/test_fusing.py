@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune.fusing import fit_fusion, matched
+from finetune.fusing import fit_fusion
+from finetune.gate.hybrid import match_spread
 from hybridret.changes import Changes
 from hybridret.config import Config
 from hybridret.data.off_topic import ENGLISH
@@ -58,12 +59,12 @@ def test_without_labels_the_untrained_model_is_asked(documents: list[Document], 
 
 def test_cosines_found_by_chance_say_as_much_as_before() -> None:
     before, after = np.array([0.2, 0.3, 0.5]), np.array([0.6, 0.7, 0.9, 0.95])
-    found = matched(Spread(0.1, 0.2), before, after)
+    found = match_spread(Spread(0.1, 0.2), before, after)
     assert found is not None
     for told in (np.mean, np.std):
         assert told((after - found.mean) / found.deviation) == pytest.approx(told((before - 0.1) / 0.2))
-    assert matched(Spread(0.1, 0.2), before, before) == pytest.approx(Spread(0.1, 0.2))
-    assert matched(Spread(0.1, 0.2), before, np.full(3, 0.5)) is None
+    assert match_spread(Spread(0.1, 0.2), before, before) == pytest.approx(Spread(0.1, 0.2))
+    assert match_spread(Spread(0.1, 0.2), before, np.full(3, 0.5)) is None
 
 
 def test_with_labels_the_trained_model_is_asked(documents: list[Document], tmp_path: Path) -> None:
