@@ -1,6 +1,6 @@
 """Fine-tuning the dense retriever: every retriever on a collection's questions before and after it.
 
-``python -m benchmarks.finetune_dense NAME... [--labels] [--minutes 10] [--split test] [--recipe F] [--docids] [--seed 0]``.
+``python -m benchmarks.finetune_dense NAME... [--labels] [--docids] [--minutes 10] [--split test] [--recipe F]``.
 Docids stay untrained, unless ``--docids`` or the recipe says otherwise; with it all settings are the defaults.
 """
 
