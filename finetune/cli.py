@@ -75,6 +75,8 @@ def finetune(
         given = {"CORPUS": corpus, "-o": output, "--model": model, "--task": task}
         bundle, source = _continued(continued, new, given)
         report = _go_on(bundle, source, (queries, qrels, answers), chosen, work, resume)
+        if not is_first():
+            return
         if as_json:
             print(json.dumps(report))
         else:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
+_LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE")
+"""What torchrun and accelerate tell a process of its place among the others."""
 
 
 def is_first() -> bool:
@@ -23,6 +28,7 @@ def join() -> None:
         from accelerate import PartialState
 
         PartialState(timeout=_PATIENCE, cpu=not _has_accelerator())
+        atexit.unregister(_leave)
         atexit.register(_leave)
 
 
@@ -35,14 +41,52 @@ def wait() -> None:
 
 
 def agreed(value: T) -> T:
-    """The first process's value, for all of them."""
+    """The first process's value, for all of them; within ``outside_group`` the value itself."""
     import torch.distributed
 
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    is_single = int(os.environ.get("WORLD_SIZE", "1")) <= 1
+    if is_single or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value
     shared = [value]
     torch.distributed.broadcast_object_list(shared, src=0)
     return shared[0]
+
+
+@contextmanager
+def outside_group() -> Iterator[None]:
+    """What this process does within is done as if there were no others: it waits for none, and none for it.
+
+    Trainers take from the environment, and from what accelerate made of it, that they are one of several; one that the
+    first process runs alone would wait for the others without end.
+    """
+    kept = {name: os.environ.pop(name) for name in _LAUNCHED if name in os.environ}
+    _forget_group()
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+        _forget_group()
+        join()
+
+
+def run_in_first(work: Callable[[], T]) -> T:
+    """Does something in the first process alone, outside the group, and gives its result to all."""
+    join()
+    result: Any = None
+    if is_first():
+        with outside_group():
+            result = work()
+    wait()
+    done: T = agreed(result)
+    return done
+
+
+def _forget_group() -> None:
+    """Has accelerate look again whether this process is one of several; the group itself stays."""
+    if "accelerate" in sys.modules:
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def _has_accelerator() -> bool:

@@ -67,7 +67,7 @@ def finetune(
             raise InputError(f"docid.input_weight needs a decoder-only backbone, which {recipe.docid.backbone} is not")
     place = Path(work) if work is not None else output.with_name(output.name + ".work")
     parallel.join()
-    folder = WorkFolder(place, resume, parallel.is_first(), parallel.wait)
+    folder = WorkFolder(place, resume, parallel.is_first(), parallel.wait, parallel.outside_group)
     run = Run(documents, questions, recipe, folder, model or DEFAULT_MODEL, task, language, progress)
     stages = {
         "clean": run.clean,

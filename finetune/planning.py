@@ -45,6 +45,7 @@ def planned_steps(
     facts: dict[str, float] = {"steps": fixed}
     if not fixed:
         each, left = seconds_per_step(), max(0.0, seconds)
+        each, left = parallel.agreed((each, left)) if together else (each, left)  # all stop where there is no time
         facts = {"steps": int(left / each), "seconds_per_step": each, "seconds": seconds}
         if facts["steps"] < 1:
             raise TrainingError(

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,14 +51,22 @@ class WorkFolder:
         resume: Whether an earlier run's artefacts are used; if not, they are removed, save for the cache.
         alone: Whether this process runs the stages that are run once; others wait for it.
         wait: Waits for all processes.
+        outside: What a stage that is run once runs in: as if there were no other process.
 
     Raises:
         InputError: Something else than a work folder lies there.
         TrainingError: The folder cannot be written.
     """
 
-    def __init__(self, path: Path, resume: bool, alone: bool = True, wait: Callable[[], None] = lambda: None) -> None:
-        self.path, self.alone, self._wait = path, alone, wait
+    def __init__(
+        self,
+        path: Path,
+        resume: bool,
+        alone: bool = True,
+        wait: Callable[[], None] = lambda: None,
+        outside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.path, self.alone, self._wait, self._outside = path, alone, wait, outside
         self._spent = 0.0
         if alone and _is_foreign(path):
             raise InputError(f"{path} is no work folder of fine-tuning; it is left as it is")
@@ -116,8 +125,11 @@ class WorkFolder:
                 folder.mkdir(exist_ok=True)
                 _write_json(folder / _STARTED, {"key": key})
             self._wait()
-            if self.alone or together:
+            if together:
                 self._make(folder, key, make)
+            elif self.alone:
+                with self._outside():
+                    self._make(folder, key, make)
             self._wait()
             finished = self._finished(folder, key)
             assert finished is not None

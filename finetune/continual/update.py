@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from finetune import parallel
 from finetune.continual.asking import Asked, ask, material
 from finetune.continual.backbone import BackboneLearner
 from finetune.continual.decide import Decision, Models, Side, decide, lost_so_far
@@ -298,8 +299,22 @@ def continue_training(
         BundleError: There is no bundle, or it cannot be written.
         TrainingError: Training cannot go on.
     """
-    start, bundle, recipe = time.monotonic(), Path(bundle), recipe or Recipe()
+    bundle, recipe = Path(bundle), recipe or Recipe()
     place = Path(work) if work is not None else bundle.with_name(bundle.name + ".update")
+    return parallel.run_in_first(lambda: _continue(bundle, documents, questions, recipe, place, resume, progress))
+
+
+def _continue(
+    bundle: Path,
+    documents: Sequence[Document],
+    questions: Sequence[Question],
+    recipe: Recipe,
+    place: Path,
+    resume: bool,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Adds, trains and ships; see ``continue_training``."""
+    start = time.monotonic()
     documents, changes = clean_documents(documents), Changes.open(bundle)
     if not changes.state.model_files:
         raise InputError(f"{bundle} was built with {changes.model}, which a bundle cannot hold and nothing can train")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from finetune import parallel
 from finetune.dense.loss import RetrievalLoss
 from finetune.dense.table import TrainingTable
 from hybridret.types import Progress
@@ -52,8 +53,11 @@ class Deadline(TrainerCallback):
         return time.monotonic() - self._start
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Stops where the time is over."""
-        if self.elapsed > self._seconds and state.global_step < state.max_steps:
+        """Stops where the time is over, by the first process's clock: all of them at the same step."""
+        is_over = self.elapsed > self._seconds
+        if args.world_size > 1 and self._seconds < float("inf"):
+            is_over = parallel.agreed(is_over)
+        if is_over and state.global_step < state.max_steps:
             self.stopped_at = state.global_step
             control.should_training_stop = True
 

@@ -165,17 +165,17 @@ def make_trainer(
         save: Whether checkpoints are written.
     """
     import torch
-    from sentence_transformers import SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
     from transformers import PrinterCallback
 
+    from finetune.arguments import OneDeviceRetrievalArguments
     from finetune.dense.loss import RetrievalLoss
     from finetune.dense.sampler import TaskBatchSampler, long_tail_weights
     from finetune.dense.trainer import RetrievalTrainer
 
     if config.deepspeed is not None:
         require("deepspeed", "deepspeed")
-    args = SentenceTransformerTrainingArguments(
+    args = OneDeviceRetrievalArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=config.questions_a_step,

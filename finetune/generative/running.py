@@ -65,13 +65,13 @@ class TrainingRuns(ABC):
     def arguments(self, plan: IntArray, folder: Path, save: bool) -> TrainingArguments:
         """How the steps of a plan are trained."""
         import torch
-        from transformers import TrainingArguments
 
+        from finetune.arguments import OneDeviceArguments
         from hybridret.models import fast_dtype
 
         config, device = self.config, next(self.module.parameters()).device
         wants_bf16 = config.precision == "auto" and fast_dtype(device) == torch.bfloat16
-        return TrainingArguments(
+        return OneDeviceArguments(
             output_dir=str(folder),
             max_steps=len(plan),
             per_device_train_batch_size=plan.shape[1],

@@ -101,7 +101,9 @@ def _train(
 ) -> list[float]:
     import torch
     from datasets import Dataset
-    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainerCallback
+
+    from finetune.arguments import OneDeviceArguments
 
     generator = torch.Generator().manual_seed(seed)
     losses: list[float] = []
@@ -125,7 +127,7 @@ def _train(
             if progress is not None:
                 progress("pretraining", state.global_step, state.max_steps)
 
-    arguments = TrainingArguments(
+    arguments = OneDeviceArguments(
         output_dir=place,
         max_steps=steps,
         per_device_train_batch_size=min(config.batch_size, len(texts)),
