@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hybridret.data.dataset import Dataset, read_dataset
-from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus, read_lines
+from hybridret.data.readers import PYTHON_DOCS, find_source, read_corpus
+from hybridret.data.tables import read_lines
 from hybridret.errors import CorpusError, InputError
 from hybridret.store.bundle import DATABASE
 from hybridret.types import Document

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from finetune.recipe import Recipe, Setting, changed, parse_value, read_recipe, settings
+from hybridret.cli_options import CORPUS_HELP, IdField, TextField, TitleField
+from hybridret.data.records import FieldNames
 from hybridret.errors import InputError
 
 _NOT_GIVEN = None
@@ -20,7 +22,7 @@ _NOT_GIVEN = None
 def finetune(
     corpus: Annotated[
         str | None,
-        typer.Argument(help="A BEIR folder, .jsonl, .csv, .parquet, a folder of .txt and .md, or python-docs."),
+        typer.Argument(help=CORPUS_HELP),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the bundle to write.")] = None,
     continued: Annotated[
@@ -55,6 +57,9 @@ def finetune(
         bool,
         typer.Option("--resume", help="Skip stages whose inputs did not change; go on with an interrupted training."),
     ] = False,
+    text_field: TextField = None,
+    id_field: IdField = None,
+    title_field: TitleField = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
     **stages: str | None,
 ) -> None:
@@ -70,11 +75,12 @@ def finetune(
     from hybridret.display import progress_bars
     from hybridret.store.folders import check_target
 
+    fields = FieldNames(text_field, id_field, title_field)
     chosen = _recipe(recipe, minutes, seed, stages)
     if continued is not None or new is not None:
         given = {"CORPUS": corpus, "-o": output, "--model": model, "--task": task}
         bundle, source = _continued(continued, new, given)
-        report = _go_on(bundle, source, (queries, qrels, answers), chosen, work, resume)
+        report = _go_on(bundle, source, fields, (queries, qrels, answers), chosen, work, resume)
         if not is_first():
             return
         if as_json:
@@ -85,7 +91,7 @@ def finetune(
     if corpus is None or output is None:
         raise InputError(f"give {'CORPUS' if corpus is None else '-o BUNDLE'}, or --continue BUNDLE --new DOCS")
     check_target(output)
-    documents = read_corpus(find_source(corpus))
+    documents = read_corpus(find_source(corpus), fields)
     questions = _labels(queries, qrels, answers, documents)
     with progress_bars() as progress:
         report = run(
@@ -148,6 +154,7 @@ def _continued(bundle: Path | None, new: str | None, others: Mapping[str, Any]) 
 def _go_on(
     bundle: Path,
     new: str,
+    fields: FieldNames,
     labels: tuple[Path | None, Path | None, Path | None],
     recipe: Recipe,
     work: Path | None,
@@ -159,7 +166,7 @@ def _go_on(
     from hybridret.hybrid import HybridIndex
 
     index = HybridIndex.open(bundle)
-    documents = read_corpus(find_source(new))
+    documents = read_corpus(find_source(new), fields)
     old = index.ids() - {document.doc_id for document in documents}
     known = [*documents, *index.get(sorted(old))]
     n_known = len(known)

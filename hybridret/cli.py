@@ -16,6 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybridret import __version__
+from hybridret.cli_options import (
+    CORPUS_HELP,
+    AsJson,
+    BundlePath,
+    Chunks,
+    IdField,
+    QuarantinePath,
+    TextField,
+    TitleField,
+)
+from hybridret.data.records import FieldNames
 from hybridret.errors import BundleError, HybridretError, InputError
 
 if TYPE_CHECKING:
@@ -27,15 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-BundlePath = Annotated[Path, typer.Argument(help="The bundle's folder.")]
-QuarantinePath = Annotated[
-    Path | None,
-    typer.Option(help="Write documents that look poisoned to this new .jsonl file instead of taking them in."),
-]
-Chunks = Annotated[
-    bool, typer.Option("--chunk", help="Split documents longer than 1,000 characters; folders of text always are.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,9 +77,7 @@ def demo(as_json: AsJson = False) -> None:
 
 @app.command()
 def index(
-    corpus: Annotated[
-        str, typer.Argument(help="A BEIR folder, .jsonl, .csv, .parquet, a folder of .txt and .md, or python-docs.")
-    ],
+    corpus: Annotated[str, typer.Argument(help=CORPUS_HELP)],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the bundle to write.")],
     model: Annotated[str | None, typer.Option(help="Embedding model: a folder or a hub id.")] = None,
     task: Annotated[str | None, typer.Option(help="Task whose prompts to use, for LLM-Embedder models.")] = None,
@@ -87,6 +87,9 @@ def index(
         bool, typer.Option("--no-fit", help="Do not fit the fusion to the corpus: use what fits corpora at large.")
     ] = False,
     chunk: Chunks = False,
+    text_field: TextField = None,
+    id_field: IdField = None,
+    title_field: TitleField = None,
     quarantine: QuarantinePath = None,
 ) -> None:
     """Index a corpus and write a bundle; documents that look poisoned are named on stderr."""
@@ -97,7 +100,7 @@ def index(
     from hybridret.store.folders import check_target
 
     check_target(output)
-    documents = _read_documents(corpus, chunk)
+    documents = _read_documents(corpus, chunk, FieldNames(text_field, id_field, title_field))
     encoder = make_encoder(model, task=task)
     with _without_poison(documents, [], quarantine) as kept, progress_bars() as progress:
         if not kept:
@@ -149,6 +152,9 @@ def add(
         bool, typer.Option("--upsert", help="Replace documents whose ids are present, with all of their chunks.")
     ] = False,
     chunk: Chunks = False,
+    text_field: TextField = None,
+    id_field: IdField = None,
+    title_field: TitleField = None,
     quarantine: QuarantinePath = None,
 ) -> None:
     """Add documents to a bundle, without training, all or none; those that look poisoned are named on stderr."""
@@ -157,7 +163,7 @@ def add(
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
-    documents = _read_documents(corpus, chunk)
+    documents = _read_documents(corpus, chunk, FieldNames(text_field, id_field, title_field))
     known = opened.get(drawn(opened.ids()))
     with _without_poison(documents, known, quarantine) as kept, progress_bars() as progress:
         added = opened.add(kept, replace=upsert, progress=progress)
@@ -257,12 +263,12 @@ def evaluate(
         _print_tables(metrics_table(f"{dataset} {split}: {len(queries.queries)} queries", metrics))
 
 
-def _read_documents(corpus: str, chunk: bool) -> list[Document]:
+def _read_documents(corpus: str, chunk: bool, fields: FieldNames) -> list[Document]:
     """The documents of a corpus, split where that is wanted."""
     from hybridret.data.chunk import chunk_documents
     from hybridret.data.readers import find_source, read_corpus
 
-    documents = read_corpus(find_source(corpus))
+    documents = read_corpus(find_source(corpus), fields)
     return list(chunk_documents(documents)) if chunk else documents
 
 

@@ -210,8 +210,8 @@ def test_a_corpus_line_that_is_not_json_is_named_by_file_and_line(tmp_path: Path
 
 
 def test_a_missing_column_is_named_with_those_that_there_are(tmp_path: Path) -> None:
-    (tmp_path / "c.csv").write_text("_id,body\na,b\n")
-    with pytest.raises(CorpusError, match=r"c\.csv:2: no column text or .*; there are _id, body"):
+    (tmp_path / "c.csv").write_text("_id,prose\na,b\n")
+    with pytest.raises(CorpusError, match=r"c\.csv:2: no column text or .*; there are _id, prose"):
         read_corpus(str(tmp_path / "c.csv"))
 
 

@@ -37,7 +37,7 @@ LAYERS = [
     {"info"},
     {"hybrid"},
     {"reranking"},
-    {"langchain", "evaluation", "display"},
+    {"langchain", "evaluation", "display", "cli_options"},
     {"demo"},
     {"cli"},
 ]

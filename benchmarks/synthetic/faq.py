@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.collection import Collection
 from benchmarks.synthetic.patterns import document_id, make_collection, typed
-from hybridret.data.readers import read_jsonl
+from hybridret.data.tables import read_jsonl
 from hybridret.types import Document
 
 _FILE, _SEED = Path(__file__).parents[1] / "data" / "synthetic_faq.jsonl", 61

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from finetune.formats.problems import Problem
 from finetune.formats.records import Faults, Parsed, Passage, Record
-from hybridret.data.readers import read_jsonl, read_lines
+from hybridret.data.tables import read_jsonl, read_lines
 
 
 def read_beir(queries: Path, qrels: Path, answers: Path | None) -> Parsed:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finetune.formats.problems import Problem
 from finetune.formats.records import Faults, Parsed, Passage, Record
-from hybridret.data.readers import read_jsonl
+from hybridret.data.tables import read_jsonl
 
 
 def read_flag_embedding(path: Path) -> Parsed:

@@ -8,7 +8,7 @@ from typing import Any
 
 from finetune.formats.problems import Problem
 from finetune.formats.records import Faults, Parsed, Passage, Record
-from hybridret.data.readers import read_lines
+from hybridret.data.tables import read_lines
 from hybridret.errors import CorpusError
 
 FIELDS = ("queries", "corpus", "relevant_docs")

@@ -14,7 +14,7 @@ from finetune.formats.problems import Problem, first_errors
 from finetune.formats.records import Parsed, Passage, Record
 from finetune.formats.tevatron import read_tevatron
 from finetune.types import Question
-from hybridret.data.readers import read_jsonl
+from hybridret.data.tables import read_jsonl
 from hybridret.errors import CorpusError
 from hybridret.types import Document
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from finetune.formats.problems import Problem
 from finetune.formats.records import Faults, Parsed, Passage, Record
-from hybridret.data.readers import read_jsonl
+from hybridret.data.tables import read_jsonl
 
 
 def read_tevatron(path: Path) -> Parsed:

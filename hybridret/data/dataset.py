@@ -8,7 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from hybridret.data.readers import PYTHON_DOCS, read_jsonl, read_lines
+from hybridret.data.readers import PYTHON_DOCS
+from hybridret.data.tables import read_jsonl, read_lines
 from hybridret.errors import CorpusError
 
 Qrels = dict[str, dict[str, int]]

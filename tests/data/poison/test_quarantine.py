@@ -24,7 +24,7 @@ RECORDS: list[dict[str, Any]] = [
     {"_id": "d", "title": "Only a title", "text": ""},
     {"_id": "e", "title": "  ", "text": "blank title"},
     {"_id": "f", "title": "bad \ud800", "text": "t", "x": "\udfff"},
-    {"id": "g", "page_content": "other names", "content": "kept"},
+    {"id": "g", "page_content": "other names", "note": "kept"},
     {"_id": "h", "title": "", "text": ""},
 ]
 
@@ -45,11 +45,12 @@ def hold(path: Path, document: Document) -> None:
 
 
 def test_records_give_the_same_documents_again_with_the_reasons(tmp_path: Path) -> None:
-    documents = read(tmp_path / "c.jsonl", RECORDS)
+    own = Document("own", "as it is", {"content": "kept", "meta": {"deep": 1}})
+    documents = [*read(tmp_path / "c.jsonl", RECORDS), own]
     with quarantined(tmp_path / "q.jsonl", suspects(documents)):
         assert (tmp_path / "q.jsonl").is_file()
     again = read_corpus(str(tmp_path / "q.jsonl"))
-    assert [each.metadata.pop(FIELD) for each in again] == [["one reason", "another"]] * len(RECORDS)
+    assert [each.metadata.pop(FIELD) for each in again] == [["one reason", "another"]] * len(documents)
     assert again == documents
     first = json.loads((tmp_path / "q.jsonl").read_text().splitlines()[0])
     assert first == {**RECORDS[0], FIELD: ["one reason", "another"]}

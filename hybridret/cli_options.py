@@ -1,0 +1,26 @@
+"""Options that several commands have, those of other packages included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CORPUS_HELP = (
+    "A BEIR folder, a .jsonl, .json, .csv, .tsv or .parquet file (also .gz), a folder of .txt and .md, or python-docs."
+)
+BundlePath = Annotated[Path, typer.Argument(help="The bundle's folder.")]
+QuarantinePath = Annotated[
+    Path | None,
+    typer.Option(help="Write documents that look poisoned to this new .jsonl file instead of taking them in."),
+]
+Chunks = Annotated[
+    bool, typer.Option("--chunk", help="Split documents longer than 1,000 characters; folders of text always are.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+TextField = Annotated[
+    str | None, typer.Option(help="Field of a record that is the text, such as story or meta.plot.", metavar="NAME")
+]
+IdField = Annotated[str | None, typer.Option(help="Field of a record that is its id.", metavar="NAME")]
+TitleField = Annotated[str | None, typer.Option(help="Field of a record that is its title.", metavar="NAME")]
