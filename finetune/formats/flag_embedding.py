@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from finetune.formats.pairs import records
 from finetune.formats.problems import Problem
 from finetune.formats.records import Faults, Parsed, Passage, Record
-from hybridret.data.tables import read_jsonl
 
 
 def read_flag_embedding(path: Path) -> Parsed:
     """Reads a file; passages are texts without ids."""
-    for number, record in read_jsonl(path):
-        faults = Faults(f"{path}:{number}")
+    for place, record in records(path):
+        faults = Faults(place)
         text = faults.text(record.get("query"), "query")
         positives = faults.texts(record.get("pos"), "pos", needed=True)
         negatives = faults.texts(record.get("neg"), "neg", needed=False)

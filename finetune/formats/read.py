@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +10,13 @@ from finetune.cleaning.normal import content_hash, exact_form, normal_form
 from finetune.formats.beir import read_beir
 from finetune.formats.flag_embedding import read_flag_embedding
 from finetune.formats.llama_index import FIELDS, load_object, read_llama_index
+from finetune.formats.pairs import ANCHORS, ANSWERS, read_answers, read_dpr, read_named, read_triplets
 from finetune.formats.problems import Problem, first_errors
 from finetune.formats.records import Parsed, Passage, Record
 from finetune.formats.tevatron import read_tevatron
 from finetune.types import Question
-from hybridret.data.tables import read_jsonl
+from hybridret.data.judgements import QUERY_ID_FIELDS, QUERY_TEXT_FIELDS, find_judgements, find_queries
+from hybridret.data.tables import record_reader
 from hybridret.errors import CorpusError
 from hybridret.types import Document
 
@@ -47,8 +49,9 @@ def read_questions(
     """Reads labelled questions.
 
     Args:
-        queries: A BEIR folder; a BEIR queries file, which needs ``qrels``; a FlagEmbedding or Tevatron JSON lines
-            file; or LlamaIndex's JSON file. Which one it is shows in its fields.
+        queries: A BEIR folder; a file of queries, which needs ``qrels``; or a file of labels as FlagEmbedding,
+            Tevatron, LlamaIndex, DPR or sentence-transformers have it, or of questions and answers. Which one it is
+            shows in its fields.
         qrels: Judgements of a BEIR queries file; questions without one are ignored.
         answers: Written answers to a BEIR queries file.
         documents: The corpus. A passage that stands in it, by id or by its words, becomes that document.
@@ -94,37 +97,49 @@ def _parse(queries: str | Path, qrels: str | Path | None, answers: str | Path | 
     if path.is_dir():
         own_answers = path / "answers.jsonl"
         return read_beir(
-            path / "queries.jsonl",
-            Path(qrels) if qrels is not None else path / "qrels" / f"{split}.tsv",
+            find_queries(path),
+            Path(qrels) if qrels is not None else find_judgements(path, split),
             Path(answers) if answers is not None else own_answers if own_answers.is_file() else None,
         )
-    fields = _fields(path)
-    if {"_id", "text"} <= fields:
-        if qrels is None:
-            raise CorpusError(f"{path} holds queries without labels: give the judgements (--qrels) as well")
+    if qrels is not None:
+        if (kind := _kind_of(path, _fields(path))) is not None:
+            raise CorpusError(f"{path} holds labels by itself ({kind[0]}); judgements (--qrels) belong to bare queries")
         return read_beir(path, Path(qrels), None if answers is None else Path(answers))
-    if qrels is not None or answers is not None:
-        raise CorpusError(f"{path} is no file of BEIR queries (_id, text), to which qrels and answers belong")
-    for needed, reader in _READERS:
-        if needed <= fields:
-            return reader(path)
+    fields = _fields(path)
+    kind = _kind_of(path, fields)
+    if kind is not None:
+        if answers is not None:
+            raise CorpusError(f"{path} holds labels by itself ({kind[0]}); answers (--answers) belong to bare queries")
+        return kind[1](path)
+    if fields & set(QUERY_ID_FIELDS) and fields & set(QUERY_TEXT_FIELDS):
+        raise CorpusError(f"{path} holds queries without labels: give the judgements (--qrels) as well")
     known = "; ".join(", ".join(sorted(needed)) for needed, _ in [(frozenset(("_id", "text")), None), *_READERS])
     found = ", ".join(sorted(fields)) or "none"
     raise CorpusError(f"{path} is of no known format: its fields are {found}; known are {known}")
 
 
-_READERS = (
+_READERS: tuple[tuple[frozenset[str], Callable[[Path], Parsed]], ...] = (
     (frozenset(("query", "pos")), read_flag_embedding),
     (frozenset(("query", "positive_passages")), read_tevatron),
     (frozenset(FIELDS), read_llama_index),
+    (frozenset(("query_id", "positive_document_ids")), read_named),
+    (frozenset(("question", "positive_ctxs")), read_dpr),
+    *((frozenset((name, "positive")), read_triplets) for name in ANCHORS),
+    *((frozenset((name, answer)), read_answers) for name in ("question", "query") for answer in ANSWERS),
 )
+"""What reads a file of labels, by the fields of its first record."""
+
+
+def _kind_of(path: Path, fields: set[str]) -> tuple[str, Callable[[Path], Parsed]] | None:
+    return next(((", ".join(sorted(needed)), reader) for needed, reader in _READERS if needed <= fields), None)
 
 
 def _fields(path: Path) -> set[str]:
     content = load_object(path) if path.suffix.lower() == ".json" else None
     if content is None:
-        _, content = next(read_jsonl(path), (0, {}))
-    return set(content)
+        reader = record_reader(path)
+        _, content = (0, {}) if reader is None else next(reader(path), (0, {}))
+    return {str(name).lower() for name in content}
 
 
 def _assemble(parsed: Parsed, documents: Iterable[Document]) -> LabelledSet:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from finetune.formats.pairs import records
 from finetune.formats.problems import Problem
 from finetune.formats.records import Faults, Parsed, Passage, Record
-from hybridret.data.tables import read_jsonl
 
 
 def read_tevatron(path: Path) -> Parsed:
     """Reads a file; passages have ids and texts."""
-    for number, record in read_jsonl(path):
-        faults = Faults(f"{path}:{number}")
+    for place, record in records(path):
+        faults = Faults(place)
         query_id = faults.name(record.get("query_id"), "query_id")
         text = faults.text(record.get("query"), "query")
         positives = _passages(faults, record.get("positive_passages"), "positive_passages", needed=True)

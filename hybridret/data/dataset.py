@@ -8,8 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from hybridret.data.judgements import Fault, find_judgements, find_queries, read_judgements, read_queries
 from hybridret.data.readers import PYTHON_DOCS
-from hybridret.data.tables import read_jsonl, read_lines
 from hybridret.errors import CorpusError
 
 Qrels = dict[str, dict[str, int]]
@@ -71,41 +71,27 @@ def _python_docs(split: str) -> tuple[dict[str, str], Qrels]:
 
 
 def _beir(folder: Path, split: str) -> tuple[dict[str, str], Qrels]:
-    judgements = folder / "qrels" / f"{split}.tsv"
-    if not judgements.is_file():
-        present = ", ".join(sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))) or "none"
-        raise CorpusError(f"{folder} has no split {split} (qrels/{split}.tsv); there are {present}")
-    qrels, lines = _read_qrels(judgements)
-    queries = {}
-    for number, record in read_jsonl(folder / "queries.jsonl"):
-        query, text = record.get("_id"), record.get("text")
-        if not isinstance(query, str) or not isinstance(text, str):
-            raise CorpusError(f"{folder / 'queries.jsonl'}:{number}: _id and text must be strings")
-        if query in queries:
-            raise CorpusError(f"{folder / 'queries.jsonl'}:{number}: query {query!r} is there twice")
-        queries[query] = text
-    if missing := [query for query in qrels if query not in queries]:
-        place = f"{judgements}:{lines[missing[0]]}"
-        raise CorpusError(f"{place}: query {missing[0]!r} is not in {folder / 'queries.jsonl'}")
-    return queries, qrels
-
-
-def _read_qrels(path: Path) -> tuple[Qrels, dict[str, int]]:
-    """Judgements, and the line of each query's first one."""
     qrels: Qrels = {}
-    lines: dict[str, int] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        fields = line.rstrip("\r\n").split("\t")
-        if not line.strip() or (number == 1 and fields[0] == "query-id"):
-            continue
-        try:
-            query, doc, grade = fields
-            if abs(int(grade)) > _HIGHEST_GRADE:
-                raise ValueError("its grade is too high")
-            qrels.setdefault(query, {})[doc] = int(grade)
-            lines.setdefault(query, number)
-        except ValueError as error:
-            raise CorpusError(
-                f"{path}:{number}: query-id, corpus-id and a whole number up to {_HIGHEST_GRADE:,} are wanted: {line!r}"
-            ) from error
-    return qrels, lines
+    places: dict[tuple[str, str], str] = {}
+    for judgement in read_judgements(find_judgements(folder, split)):
+        if isinstance(judgement, Fault):
+            raise CorpusError(f"{judgement.place}: {judgement.message}")
+        place, query, doc, grade = judgement
+        if abs(grade) > _HIGHEST_GRADE:
+            raise CorpusError(f"{place}: the grade must be at most {_HIGHEST_GRADE:,}, not {grade}")
+        if qrels.setdefault(query, {}).setdefault(doc, grade) != grade:
+            before = places[query, doc]
+            raise CorpusError(f"{place}: query {query!r} and document {doc!r} have another grade before, at {before}")
+        places.setdefault((query, doc), place)
+        places.setdefault((query, ""), place)
+    queries: dict[str, str] = {}
+    path = find_queries(folder)
+    for found in read_queries(path):
+        if isinstance(found, Fault):
+            raise CorpusError(f"{found.place}: {found.message}")
+        if found.query_id in queries:
+            raise CorpusError(f"{found.place}: query {found.query_id!r} is given twice")
+        queries[found.query_id] = found.text
+    if missing := [query for query in qrels if query not in queries]:
+        raise CorpusError(f"{places[missing[0], '']}: query {missing[0]!r} is not in {path}")
+    return queries, qrels

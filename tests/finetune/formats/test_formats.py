@@ -235,7 +235,7 @@ def test_files_of_no_known_format(tmp_path: Path, content: str, message: str) ->
 
 
 def test_qrels_belong_to_beir_queries(write_jsonl: Write, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="no file of BEIR queries"):
+    with pytest.raises(CorpusError, match=r"holds labels by itself \(pos, query\)"):
         read_questions(flag_embedding(write_jsonl, tmp_path), tmp_path / "qrels.tsv")
 
 
