@@ -7,14 +7,17 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from finetune.recipe import Recipe, Setting, changed, parse_value, read_recipe, settings
-from hybridret.cli_options import CORPUS_HELP, IdField, TextField, TitleField
+from hybridret.cli_options import CORPUS_HELP, DocumentPrompt, IdField, QueryPrompt, TextField, TitleField
 from hybridret.data.records import FieldNames
 from hybridret.errors import InputError
+
+if TYPE_CHECKING:
+    from finetune.formats import LabelledSet
 
 _NOT_GIVEN = None
 
@@ -48,6 +51,8 @@ def finetune(
     recipe: Annotated[Path | None, typer.Option(help="YAML file of settings, as {stage: {setting: value}}.")] = None,
     model: Annotated[str | None, typer.Option(help="Base model: a folder or a hub id.")] = None,
     task: Annotated[str | None, typer.Option(help="Task whose prompts to use, for LLM-Embedder models.")] = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     language: Annotated[str, typer.Option(help="Language of the BM25 stemmer, or none.")] = "english",
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
     work: Annotated[
@@ -79,6 +84,7 @@ def finetune(
     chosen = _recipe(recipe, minutes, seed, stages)
     if continued is not None or new is not None:
         given = {"CORPUS": corpus, "-o": output, "--model": model, "--task": task}
+        given |= {"--query-prompt": query_prompt, "--document-prompt": document_prompt}
         bundle, source = _continued(continued, new, given)
         report = _go_on(bundle, source, fields, (queries, qrels, answers), chosen, work, resume)
         if not is_first():
@@ -92,14 +98,18 @@ def finetune(
         raise InputError(f"give {'CORPUS' if corpus is None else '-o BUNDLE'}, or --continue BUNDLE --new DOCS")
     check_target(output)
     documents = read_corpus(find_source(corpus), fields)
-    questions = _labels(queries, qrels, answers, documents)
+    labelled = _labels(queries, qrels, answers, documents)
     with progress_bars() as progress:
         report = run(
             documents,
             output,
-            questions=questions,
+            questions=labelled.questions,
+            scores=labelled.scores,
             model=model,
             task=task,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
+            task_prompts=labelled.prompts,
             recipe=chosen,
             language=language,
             work=work,
@@ -126,18 +136,19 @@ def _recipe(path: Path | None, minutes: float | None, seed: int | None, stages: 
     return changed(made, changes, "command line")
 
 
-def _labels(queries: Path | None, qrels: Path | None, answers: Path | None, documents: list[Any]) -> list[Any]:
-    from finetune.formats import read_questions
+def _labels(queries: Path | None, qrels: Path | None, answers: Path | None, documents: list[Any]) -> LabelledSet:
+    """The labels that are given; passages that they bring along are added to the documents."""
+    from finetune.formats import LabelledSet, read_questions
 
     if queries is None:
         if qrels is not None or answers is not None:
             raise InputError(f"{'--qrels' if qrels is not None else '--answers'} needs --queries")
-        return []
+        return LabelledSet([], [], {}, {}, [])
     labelled = read_questions(queries, qrels, answers, documents)
     documents.extend(labelled.documents)
     for problem in labelled.problems:
         print(f"{problem.place}: {problem.message}", file=sys.stderr)
-    return labelled.questions
+    return labelled
 
 
 def _continued(bundle: Path | None, new: str | None, others: Mapping[str, Any]) -> tuple[Path, str]:
@@ -170,11 +181,11 @@ def _go_on(
     old = index.ids() - {document.doc_id for document in documents}
     known = [*documents, *index.get(sorted(old))]
     n_known = len(known)
-    questions = _labels(*labels, known)
+    labelled = _labels(*labels, known)
     documents += known[n_known:]
     with progress_bars() as progress:
         return continue_training(
-            bundle, documents, questions=questions, recipe=recipe, work=work, resume=resume, progress=progress
+            bundle, documents, questions=labelled.questions, recipe=recipe, work=work, resume=resume, progress=progress
         )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from finetune import parallel
 from finetune.recipe import Recipe
 from finetune.stages import Run
-from finetune.types import Question
+from finetune.types import NO_SCORES, RETRIEVAL, GivenPrompts, Question
 from finetune.workfolder import Stage, WorkFolder, write_mapping
 from hybridret.errors import InputError
 from hybridret.generative import CausalBackbone, backbone_kind
@@ -18,14 +20,20 @@ from hybridret.models import DEFAULT_MODEL
 from hybridret.store.folders import check_target
 from hybridret.types import Document, Progress
 
+NO_PROMPTS: Mapping[str, str] = MappingProxyType({})
+
 
 def finetune(
     documents: Sequence[Document],
     output: Path | str,
     *,
     questions: Sequence[Question] = (),
+    scores: Mapping[str, Mapping[str, float]] = NO_SCORES,
     model: str | None = None,
     task: str | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    task_prompts: Mapping[str, str] = NO_PROMPTS,
     recipe: Recipe | None = None,
     language: str = "english",
     work: Path | str | None = None,
@@ -38,8 +46,12 @@ def finetune(
         documents: The corpus; the bundle holds all of it as given.
         output: The bundle's folder.
         questions: Labelled questions, if there are any.
+        scores: A teacher's scores of their documents, by query id and document id: soft labels, which are learned.
         model: Folder or hub id of the base model.
         task: Task whose prompts to use.
+        query_prompt: Text before queries, in training and ever after, instead of the recipe's or the model's.
+        document_prompt: Text before documents.
+        task_prompts: Text before the questions of each task, where neither of these nor the recipe says otherwise.
         recipe: Settings of all stages.
         language: Snowball language of the bm25 stemmer.
         work: Folder for the stages' artefacts; by default beside the bundle, named after it with ``.work``.
@@ -65,10 +77,12 @@ def finetune(
         kind = backbone_kind(recipe.docid.backbone)
         if recipe.docid.input_weight and kind is not CausalBackbone:
             raise InputError(f"docid.input_weight needs a decoder-only backbone, which {recipe.docid.backbone} is not")
+    recipe, prompts = resolve_prompts(recipe, query_prompt, document_prompt, task_prompts)
+    recipe, notes = _learn_scores(recipe, scores)
     place = Path(work) if work is not None else output.with_name(output.name + ".work")
     parallel.join()
     folder = WorkFolder(place, resume, parallel.is_first(), parallel.wait, parallel.outside_group)
-    run = Run(documents, questions, recipe, folder, model or DEFAULT_MODEL, task, language, progress)
+    run = Run(documents, questions, recipe, folder, model or DEFAULT_MODEL, task, language, progress, prompts, scores)
     stages = {
         "clean": run.clean,
         "vectors": run.base_vectors,
@@ -84,9 +98,45 @@ def finetune(
     }
     finished = {name: stage for name, stage in stages.items() if stage is not None}
     report = _report(finished, output, place, time.monotonic() - start)
+    report["notes"] = [*notes, *report["notes"]]
     if parallel.is_first():
         write_mapping(place / "report.json", report)
     return report
+
+
+def resolve_prompts(
+    recipe: Recipe, query: str | None, document: str | None, by_task: Mapping[str, str]
+) -> tuple[Recipe, GivenPrompts]:
+    """What was said of prompts, in one place: the caller's before the recipe's, the recipe's before a label file's.
+
+    Args:
+        recipe: Its ``dense.prompts`` name prompts by task, those of retrieval being the model's own from then on.
+        query: Text before queries, as the caller gives it.
+        document: The same before documents.
+        by_task: Text before the questions of each task, as label files give it.
+
+    Returns:
+        The recipe with the prompts of other tasks alone, and those of retrieval.
+    """
+    others = {task: pair for task, pair in recipe.dense.prompts.items() if task != RETRIEVAL}
+    named = recipe.dense.prompts.get(RETRIEVAL, (by_task.get(RETRIEVAL), None))
+    given = GivenPrompts(named[0] if query is None else query, named[1] if document is None else document)
+    for task, prompt in by_task.items():
+        if task != RETRIEVAL:
+            others.setdefault(task, (prompt, given.document or ""))
+    return replace(recipe, dense=replace(recipe.dense, prompts=others)), given
+
+
+def _learn_scores(recipe: Recipe, scores: Mapping[str, Mapping[str, float]]) -> tuple[Recipe, list[str]]:
+    """The recipe under which a label file's scores are learned, and what is to be said of it."""
+    if not scores or recipe.dense.distillation is not None:
+        return recipe, []
+    dense = replace(recipe.dense, distillation="stabilised", negatives=max(1, recipe.dense.negatives))
+    note = (
+        f"the scores of {len(scores)} labelled questions are learned as soft labels, by dense.distillation stabilised "
+        f"and dense.negatives {dense.negatives}"
+    )
+    return replace(recipe, dense=dense), [note]
 
 
 def _report(stages: dict[str, Stage], output: Path, work: Path, seconds: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from finetune.encoding import RememberingEncoder
 from finetune.gate import Exam, general_exam
 from finetune.recipe import Recipe
 from finetune.splitting import Split, order, split
-from finetune.types import LABELS, Question
+from finetune.types import LABELS, NO_SCORES, GivenPrompts, Question
 from finetune.workfolder import (
     Stage,
     WorkFolder,
@@ -75,6 +75,8 @@ class Preparation:
         task: Task whose prompts to use.
         language: Of the bm25 stemmer.
         progress: Told how far the work is.
+        prompts: Texts before queries and documents, where they were given.
+        scores: Soft labels that were given, by query id and document id.
     """
 
     def __init__(
@@ -87,10 +89,12 @@ class Preparation:
         task: str | None = None,
         language: str = "english",
         progress: Progress | None = None,
+        prompts: GivenPrompts = GivenPrompts(),  # noqa: B008
+        scores: Mapping[str, Mapping[str, float]] = NO_SCORES,
     ) -> None:
         self.documents, self.labelled, self.recipe, self.work = documents, labelled, recipe, work
         self.model_name, self.task, self.language, self.progress = model, task, language, progress
-        self.notes: list[str] = []
+        self.prompts, self.scores = prompts, scores
 
     @cached_property
     def base(self) -> Loaded:
@@ -274,6 +278,11 @@ class Preparation:
             labels = soft_labels(
                 self.split.train, self.texts, negatives, self.recipe.labels, self.work.cache, self.progress
             )
+            texts = {document.doc_id for document in self.texts}
+            for question in self.split.train:
+                given = {name: each for name, each in self.scores.get(question.query_id, {}).items() if name in texts}
+                if given:
+                    labels[question.query_id] = {**labels.get(question.query_id, {}), **given}
             write_mapping(folder / "labels.json", labels)
             return {"questions": len(labels)}
 
@@ -282,6 +291,7 @@ class Preparation:
             "questions": self.questions.files[QUESTIONS],
             "documents": self.clean.files[DOCUMENTS],
             "negatives": self.negatives.files,
+            **({"scores": fingerprint(self.scores)} if self.scores else {}),
         }
         return self.work.run("labels", inputs, make)
 
@@ -318,7 +328,7 @@ class Preparation:
         """A model with its encoder, which has the base model's name and prompts."""
         from hybridret.dense.encoder import TransformerEncoder
 
-        prompts = choose_prompts(self.model_name, dict(model.prompts), self.task)  # type: ignore[arg-type]
+        prompts = choose_prompts(self.model_name, dict(model.prompts), self.task, *self.prompts)  # type: ignore[arg-type]
         return Loaded(model, TransformerEncoder(model, self.model_name, prompts))
 
     def _usable(self) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from hybridret.types import Document, Progress
 
 LABELS = "labels"
 """The source of labelled questions."""
+RETRIEVAL = "retrieval"
+"""The task of questions that say none: its prompts are the model's."""
 
 
 class Question(NamedTuple):
@@ -32,8 +35,24 @@ class Question(NamedTuple):
     negatives: tuple[str, ...] = ()
     answer: str | None = None
     source: str = LABELS
-    task: str = "retrieval"
+    task: str = RETRIEVAL
     positive_text: str | None = None
+
+
+class GivenPrompts(NamedTuple):
+    """Prompts that were given for a model; None: the model's own, or its task's.
+
+    Attributes:
+        query: Text before queries.
+        document: Text before documents.
+    """
+
+    query: str | None = None
+    document: str | None = None
+
+
+NO_SCORES: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+"""No soft labels were given."""
 
 
 class QueryMaker(Protocol):

@@ -21,8 +21,10 @@ from hybridret.cli_options import (
     AsJson,
     BundlePath,
     Chunks,
+    DocumentPrompt,
     IdField,
     QuarantinePath,
+    QueryPrompt,
     TextField,
     TitleField,
 )
@@ -81,6 +83,8 @@ def index(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the bundle to write.")],
     model: Annotated[str | None, typer.Option(help="Embedding model: a folder or a hub id.")] = None,
     task: Annotated[str | None, typer.Option(help="Task whose prompts to use, for LLM-Embedder models.")] = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     kind: Annotated[str, typer.Option("--index", help="FAISS index: flat, hnsw or ivfpq.")] = "flat",
     language: Annotated[str, typer.Option(help="Language of the BM25 stemmer, or none.")] = "english",
     no_fit: Annotated[
@@ -101,7 +105,7 @@ def index(
 
     check_target(output)
     documents = _read_documents(corpus, chunk, FieldNames(text_field, id_field, title_field))
-    encoder = make_encoder(model, task=task)
+    encoder = make_encoder(model, task=task, query_prompt=query_prompt, document_prompt=document_prompt)
     with _without_poison(documents, [], quarantine) as kept, progress_bars() as progress:
         if not kept:
             raise InputError(f"all documents of {corpus} look poisoned; index it without --quarantine")
@@ -242,6 +246,10 @@ def evaluate(
     bundle: BundlePath,
     dataset: Annotated[str, typer.Argument(help="A BEIR folder, its name in $HYBRIDRET_DATA, or python-docs.")],
     split: Annotated[str, typer.Option(help="Which queries.")] = "test",
+    exclude_same_id: Annotated[
+        bool,
+        typer.Option("--exclude-same-id", help="Leave out the document whose id is the query's, as BEIR does."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a bundle's retrievers, each alone and all together, on queries with judgements."""
@@ -255,8 +263,15 @@ def evaluate(
     queries = read_dataset(find_source(dataset), split, opened.ids() | set(opened.parents().values()))
     if queries.dropped:
         print(f"{queries.dropped} queries dropped: no document that answers them is in the bundle", file=sys.stderr)
+    same = len(set(queries.queries) & opened.ids())
+    if same and not exclude_same_id:
+        print(
+            f"{same} queries have the same id as a document; where that is the query itself, --exclude-same-id leaves "
+            "it out of the answers, as BEIR does",
+            file=sys.stderr,
+        )
     with progress_bars() as progress:
-        metrics = measure(opened, queries, progress)
+        metrics = measure(opened, queries, progress, exclude_same_id)
     if as_json:
         _print_json({"split": split, "queries": len(queries.queries), "metrics": metrics})
     else:

@@ -24,3 +24,5 @@ TextField = Annotated[
 ]
 IdField = Annotated[str | None, typer.Option(help="Field of a record that is its id.", metavar="NAME")]
 TitleField = Annotated[str | None, typer.Option(help="Field of a record that is its title.", metavar="NAME")]
+QueryPrompt = Annotated[str | None, typer.Option(help="Text before each query, instead of the model's own.")]
+DocumentPrompt = Annotated[str | None, typer.Option(help="Text before each document, instead of the model's own.")]

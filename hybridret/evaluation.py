@@ -19,19 +19,22 @@ _DEPTH, _BATCH = 100, 128
 _TIMED_QUERIES, _WARM_UP = 50, 5
 
 
-def evaluate(index: HybridIndex, dataset: Dataset, progress: Progress | None = None) -> dict[str, dict[str, float]]:
+def evaluate(
+    index: HybridIndex, dataset: Dataset, progress: Progress | None = None, exclude_same_id: bool = False
+) -> dict[str, dict[str, float]]:
     """Measures each retriever alone and all together.
 
     Args:
         index: What to measure.
         dataset: Queries and judgements.
         progress: Told how far the work is.
+        exclude_same_id: Whether the document whose id is the query's is left out of its answers, as BEIR does.
 
     Returns:
         By system the mean of each measure, and ``latency_ms_p50``: the median time of single queries, encoding
         included, in milliseconds.
     """
-    per_query = evaluate_queries(index, dataset, progress)
+    per_query = evaluate_queries(index, dataset, progress, exclude_same_id=exclude_same_id)
     texts = list(dataset.queries.values())[:_TIMED_QUERIES]
     return {
         system: {
@@ -47,6 +50,7 @@ def evaluate_queries(
     dataset: Dataset,
     progress: Progress | None = None,
     systems: Mapping[str, Sequence[str]] = SYSTEMS,
+    exclude_same_id: bool = False,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Measures by system, measure and query id; see ``evaluate``.
 
@@ -55,9 +59,10 @@ def evaluate_queries(
         dataset: Queries and judgements.
         progress: Told how far the work is.
         systems: By name the retrievers that are asked together.
+        exclude_same_id: As in ``evaluate``.
     """
     return {
-        system: measure_run(_run(index, dataset, retrievers, system, progress), dataset)
+        system: measure_run(_run(index, dataset, retrievers, system, progress, exclude_same_id), dataset)
         for system, retrievers in systems.items()
     }
 
@@ -96,18 +101,24 @@ def _rank_scores(scores: dict[str, float]) -> dict[str, float]:
 
 
 def _run(
-    index: HybridIndex, dataset: Dataset, retrievers: Sequence[str], system: str, progress: Progress | None
+    index: HybridIndex,
+    dataset: Dataset,
+    retrievers: Sequence[str],
+    system: str,
+    progress: Progress | None,
+    exclude_same_id: bool,
 ) -> dict[str, dict[str, float]]:
     ids, texts = list(dataset.queries), list(dataset.queries.values())
     judged, parents = {doc_id for grades in dataset.qrels.values() for doc_id in grades}, index.parents()
     run: dict[str, dict[str, float]] = {}
     for start in range(0, len(ids), _BATCH):
-        answers = index.search(texts[start : start + _BATCH], _DEPTH, retrievers=retrievers)
+        answers = index.search(texts[start : start + _BATCH], _DEPTH + exclude_same_id, retrievers=retrievers)
         for query, hits in zip(ids[start : start + _BATCH], answers, strict=True):
             run[query] = {}
             for hit in hits:  # of a document that was split the best chunk counts, unless chunks were judged
                 doc_id = hit.doc_id if hit.doc_id in judged else parents.get(hit.doc_id, hit.doc_id)
-                run[query].setdefault(doc_id, hit.score)
+                if not (exclude_same_id and doc_id == query):
+                    run[query].setdefault(doc_id, hit.score)
         if progress is not None:
             progress(f"asking {system}", len(run), len(ids))
     return run

@@ -17,7 +17,7 @@ from hybridret.data.readers import read_corpus
 from hybridret.dense import EmbeddingsEncoder, make_encoder
 from hybridret.evaluation import MEASURES, SYSTEMS, evaluate, evaluate_queries, measure_run
 from hybridret.hybrid import HybridIndex
-from hybridret.types import RETRIEVERS
+from hybridret.types import RETRIEVERS, Document
 
 FIELDS = {"nDCG@10", "Recall@1", "Recall@10", "Recall@100", "RR@10", "latency_ms_p50"}
 
@@ -169,3 +169,14 @@ def test_chinese_is_found_by_bm25(data_folder: Path, embeddings: Any) -> None:
     run = {query: {hit.doc_id: hit.score for hit in hits} for query, hits in zip(dataset.queries, answers, strict=True)}
     values = measure_run(run, dataset)["nDCG@10"].values()
     assert sum(values) / len(values) >= 0.97
+
+
+def test_the_document_whose_id_is_the_querys_is_left_out_on_request(tmp_path: Path, tiny_encoder: Any) -> None:
+    texts = {"1": "restart the pump", "2": "restart the old pump", "3": "spare filters", "4": "buy filters"}
+    documents = [Document(doc_id, text, {}) for doc_id, text in texts.items()]
+    index = HybridIndex.build(documents, tiny_encoder, fit=False)
+    dataset = Dataset({"1": texts["1"], "3": texts["3"]}, {"1": {"2": 1}, "3": {"4": 1}}, 0)
+    found = evaluate(index, dataset)["bm25"]["nDCG@10"]
+    without = evaluate(index, dataset, exclude_same_id=True)["bm25"]["nDCG@10"]
+    assert found == pytest.approx(1 / log2(3))  # the query itself comes first, its answer second
+    assert without == 1.0

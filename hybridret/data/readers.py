@@ -65,17 +65,32 @@ def _read(source: str, path: Path, fields: FieldNames) -> Iterable[tuple[str, Do
         return ((source, document) for document in python_docs())
     if not os.path.exists(path):  # noqa: PTH110
         raise CorpusError(f"there is no corpus {source}")
-    if (path / "corpus.jsonl").is_file():
-        path = path / "corpus.jsonl"
     if path.is_dir():
-        return _read_folder(path)
+        parts = _corpus_files(path)
+        return _read_records(parts, fields) if parts else _read_folder(path)
     reader = record_reader(path)
     if reader is None:
         known = ", ".join(RECORD_READERS)
         raise CorpusError(
             f"{path} is no corpus: known are BEIR folders, {known} files, folders of text and {PYTHON_DOCS}"
         )
-    return ((f"{path}:{number}", make_document(record, path, number, fields)) for number, record in reader(path))
+    return _read_records([path], fields)
+
+
+def _read_records(paths: Iterable[Path], fields: FieldNames) -> Iterator[tuple[str, Document]]:
+    for path in paths:
+        reader = record_reader(path)
+        assert reader is not None
+        for number, record in reader(path):
+            yield f"{path}:{number}", make_document(record, path, number, fields)
+
+
+def _corpus_files(folder: Path) -> list[Path]:
+    """A collection's documents: ``corpus.jsonl``, or with another ending, or the files of its folder ``corpus``."""
+    named = [folder / f"corpus{ending}" for ending in RECORD_READERS]
+    found = [path for path in named if path.is_file()][:1]
+    inside = sorted([*folder.glob("corpus/*"), *folder.glob("corpus/*/*")])
+    return found or [path for path in inside if path.is_file() and record_reader(path) and path.name[0] != "."]
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, Document]]:

@@ -208,7 +208,8 @@ def _names_of_marco(text: str) -> Sequence[str] | None:
     names = {2: _MARCO_PASSAGES, 4: _MARCO_DOCUMENTS}.get(len(first))
     lowered = [each.strip().strip('"').lower() for each in first]
     is_header = any(name in (*ID_FIELDS, *TEXT_FIELDS) for name in lowered)
-    return None if is_header or not lowered[0] or " " in lowered[0] else names
+    is_id = " " not in lowered[0] and any(character.isdigit() for character in lowered[0])
+    return names if is_id and not is_header else None
 
 
 def read_parquet(path: Path) -> Records:
