@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finetune.recipe import Recipe, Setting, changed, parse_value, read_recipe, settings
-from hybridret.cli_options import CORPUS_HELP, DocumentPrompt, IdField, QueryPrompt, TextField, TitleField
+from hybridret.cli_options import CORPUS_HELP, Chunks, DocumentPrompt, IdField, QueryPrompt, TextField, TitleField
 from hybridret.data.records import FieldNames
 from hybridret.errors import InputError
 
@@ -62,6 +62,7 @@ def finetune(
         bool,
         typer.Option("--resume", help="Skip stages whose inputs did not change; go on with an interrupted training."),
     ] = False,
+    chunk: Chunks = False,
     text_field: TextField = None,
     id_field: IdField = None,
     title_field: TitleField = None,
@@ -74,6 +75,7 @@ def finetune(
     merged with the base model, or the base model is kept. With --continue a bundle learns from new documents without
     forgetting the old ones.
     """
+    from finetune.cleaning.chunks import SplitCorpus, split_corpus
     from finetune.parallel import is_first
     from finetune.pipeline import finetune as run
     from hybridret.data.readers import find_source, read_corpus
@@ -86,7 +88,7 @@ def finetune(
         given = {"CORPUS": corpus, "-o": output, "--model": model, "--task": task}
         given |= {"--query-prompt": query_prompt, "--document-prompt": document_prompt}
         bundle, source = _continued(continued, new, given)
-        report = _go_on(bundle, source, fields, (queries, qrels, answers), chosen, work, resume)
+        report = _go_on(bundle, source, fields, chunk, (queries, qrels, answers), chosen, work, resume)
         if not is_first():
             return
         if as_json:
@@ -99,12 +101,14 @@ def finetune(
     check_target(output)
     documents = read_corpus(find_source(corpus), fields)
     labelled = _labels(queries, qrels, answers, documents)
+    corpus_and_labels = (documents, labelled.questions, labelled.scores)
+    split = split_corpus(*corpus_and_labels) if chunk else SplitCorpus(*corpus_and_labels)
     with progress_bars() as progress:
         report = run(
-            documents,
+            split.documents,
             output,
-            questions=labelled.questions,
-            scores=labelled.scores,
+            questions=split.questions,
+            scores=split.scores,
             model=model,
             task=task,
             query_prompt=query_prompt,
@@ -166,11 +170,13 @@ def _go_on(
     bundle: Path,
     new: str,
     fields: FieldNames,
+    chunk: bool,
     labels: tuple[Path | None, Path | None, Path | None],
     recipe: Recipe,
     work: Path | None,
     resume: bool,
 ) -> dict[str, Any]:
+    from finetune.cleaning.chunks import split_corpus
     from finetune.continual.update import continue_training
     from hybridret.data.readers import find_source, read_corpus
     from hybridret.display import progress_bars
@@ -182,10 +188,13 @@ def _go_on(
     known = [*documents, *index.get(sorted(old))]
     n_known = len(known)
     labelled = _labels(*labels, known)
-    documents += known[n_known:]
+    new_documents = [*documents, *known[n_known:]]
+    questions = labelled.questions
+    if chunk:
+        new_documents, questions, _ = split_corpus(new_documents, questions, labelled.scores)
     with progress_bars() as progress:
         return continue_training(
-            bundle, documents, questions=labelled.questions, recipe=recipe, work=work, resume=resume, progress=progress
+            bundle, new_documents, questions=questions, recipe=recipe, work=work, resume=resume, progress=progress
         )
 
 

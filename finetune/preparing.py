@@ -166,7 +166,10 @@ class Preparation:
                 self.progress,
             )
             train, held_out = split(labelled, made, self.recipe.gate, self.recipe.seed)
-            train = sorted(train, key=lambda each: order(each, self.recipe.seed))[: self._usable()]
+            train = sorted(train, key=lambda each: order(each, self.recipe.seed))
+            given = [each for each in train if each.source == LABELS]
+            rest = [each for each in train if each.source != LABELS]
+            train = [*given, *rest[: max(0, self._usable() - len(given))]]
             if not train:
                 raise InputError(
                     "there is no question to train on: none was given with a positive, and none could be made from the "

@@ -69,7 +69,7 @@ def held_out_exam(documents: Sequence[Document], questions: Sequence[Question]) 
         "held-out questions",
         corpus,
         {question.query_id: question.text for question in questions},
-        {question.query_id: dict.fromkeys(question.positives, 1) for question in questions},
+        {question.query_id: question.graded for question in questions},
         frozenset(texts),
     )
 

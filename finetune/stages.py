@@ -49,7 +49,9 @@ class Run(Preparation):
 
             def refresher(table: Any, trained: Any) -> Any:
                 mining, every, seed = self.recipe.negatives, config.ance_every, self.recipe.seed
-                return AnceRefresh(table, trained, self.texts, prompts, mining, every, seed, config.precision)
+                return AnceRefresh(
+                    table, trained, self.texts, prompts, mining, every, seed, config.precision, self.language
+                )
 
             trained = train_dense(
                 begun.model,
@@ -264,7 +266,10 @@ class Run(Preparation):
         if not self.is_labelled:
             return {}
         known = {document.doc_id for document in self.documents}
-        labels = {each.text: {name: 1 for name in each.positives if name in known} for each in self.split.held_out}
+        labels = {
+            each.text: {name: grade for name, grade in each.graded.items() if name in known}
+            for each in self.split.held_out
+        }
         return {text: grades for text, grades in labels.items() if grades}
 
     @cached_property

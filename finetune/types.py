@@ -27,6 +27,7 @@ class Question(NamedTuple):
         task: Batches hold questions of one task only.
         positive_text: Stands in for the first positive's text in training, for example without the sentence that became
             the query; None: the document as it is.
+        grades: How well positives answer it, by id; 1 where nothing is said.
     """
 
     query_id: str
@@ -37,6 +38,12 @@ class Question(NamedTuple):
     source: str = LABELS
     task: str = RETRIEVAL
     positive_text: str | None = None
+    grades: Mapping[str, int] = {}
+
+    @property
+    def graded(self) -> dict[str, int]:
+        """The grade of each positive."""
+        return {name: self.grades.get(name, 1) for name in self.positives}
 
 
 class GivenPrompts(NamedTuple):

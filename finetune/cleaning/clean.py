@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from finetune.cleaning.boilerplate import cut_lines, find_boilerplate
@@ -11,19 +11,17 @@ from finetune.cleaning.duplicates import exact_duplicates, near_duplicates
 from finetune.cleaning.garbled import find_garbled
 from finetune.cleaning.labels import map_documents, remove_leaks, resolve_conflicts
 from finetune.cleaning.language import find_foreign
-from finetune.cleaning.normal import words
 from finetune.cleaning.report import CleanReport, Drop
 from finetune.types import Question
-from hybridret.data.chunk import chunk_documents
 from hybridret.errors import InputError
-from hybridret.types import CHUNK, PARENT, Document
+from hybridret.types import Document
 
 
 class Cleaned(NamedTuple):
     """What training sees.
 
     Attributes:
-        documents: Training texts; those split here have ids ``PARENT#NUMBER`` and their parent's id in the metadata.
+        documents: Training texts, with the ids of their documents.
         questions: Questions whose positives and negatives are ids of these texts.
         report: What was left out or changed, and why.
     """
@@ -43,8 +41,7 @@ def clean(
 
     This is for training alone: an index must keep all the documents it was given, also those that are left out here.
     Documents that a label names are never left out as garbled or foreign. A positive that is left out as a copy
-    becomes the kept copy; where a positive was split into chunks, the chunk that holds the answer, else the one that
-    shares most words with the question, takes its place.
+    becomes the kept copy.
 
     Args:
         documents: Documents with distinct ids.
@@ -81,10 +78,8 @@ def clean(
     asked = resolve_conflicts(asked, drops)
     if config.leaks:
         asked = remove_leaks(asked, held_out, drops)
-    texts, parents = _chunked(kept, config, drops)
-    asked = _to_chunks(asked, texts, parents)
-    report = CleanReport(len(documents), len(texts), len(given), len(asked), tuple(drops), kept_copy, parents)
-    return Cleaned(texts, asked, report)
+    report = CleanReport(len(documents), len(kept), len(given), len(asked), tuple(drops), kept_copy)
+    return Cleaned(kept, asked, report)
 
 
 def _readable(
@@ -131,49 +126,3 @@ def _copies(documents: list[Document], config: CleanConfig) -> dict[str, tuple[s
     copies = {copy: (near.get(first, first), True) for copy, first in exact.items()}
     copies |= {copy: (first, False) for copy, first in near.items()}
     return {ids[copy]: (ids[first], is_exact) for copy, (first, is_exact) in sorted(copies.items())}
-
-
-def _chunked(
-    documents: list[Document], config: CleanConfig, drops: list[Drop]
-) -> tuple[list[Document], dict[str, str]]:
-    texts: list[Document] = []
-    parents: dict[str, str] = {}
-    for document in documents:
-        too_long = config.chunk_above and len(document.text) > config.chunk_above
-        chunks = list(chunk_documents([_without_fields_of_chunks(document)])) if too_long else [document]
-        if len(chunks) > 1:
-            parents |= {chunk.doc_id: document.doc_id for chunk in chunks}
-            drops.append(Drop("document", document.doc_id, "split", f"{len(chunks)} chunks"))
-        texts += chunks
-    return texts, parents
-
-
-def _without_fields_of_chunks(document: Document) -> Document:
-    """A training text whose chunks may call themselves what they are; the index keeps the fields as they are."""
-    return document._replace(metadata={k: v for k, v in document.metadata.items() if k not in (PARENT, CHUNK)})
-
-
-def _to_chunks(questions: list[Question], texts: list[Document], parents: Mapping[str, str]) -> list[Question]:
-    chunks: dict[str, list[Document]] = {}
-    for document in texts:
-        if document.doc_id in parents:
-            chunks.setdefault(parents[document.doc_id], []).append(document)
-
-    def place(name: str, question: Question) -> str:
-        return _best_chunk(chunks[name], question).doc_id if name in chunks else name
-
-    return [
-        question._replace(
-            positives=tuple(place(name, question) for name in question.positives),
-            negatives=tuple(place(name, question) for name in question.negatives),
-        )
-        for question in questions
-    ]
-
-
-def _best_chunk(chunks: list[Document], question: Question) -> Document:
-    answer = (question.answer or "").casefold()
-    if answer and (holding := [chunk for chunk in chunks if answer in chunk.text.casefold()]):
-        chunks = holding
-    asked = set(words(f"{question.text} {question.answer or ''}"))
-    return max(chunks, key=lambda chunk: len(asked.intersection(words(chunk.text))))

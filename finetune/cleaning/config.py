@@ -20,7 +20,6 @@ class CleanConfig:
         garbled: Whether texts whose characters look damaged are left out.
         language: "majority" leaves out texts in another script or language than most; "any" keeps all.
         boilerplate: Share of the documents in which a line must stand to be cut from their texts; 0 cuts none.
-        chunk_above: Length in characters from which a document is split into chunks; 0 splits none.
         leaks: Whether training questions that are also held-out questions are left out.
         seed: Seed of the hash functions that find near duplicates.
     """
@@ -30,7 +29,6 @@ class CleanConfig:
     garbled: bool = True
     language: str = "majority"
     boilerplate: float = 0.2
-    chunk_above: int = 4000
     leaks: bool = True
     seed: int = 0
 
@@ -41,5 +39,3 @@ class CleanConfig:
                 raise InputError(f"{name} must be a number from 0 to 1, not {value!r}")
         if self.language not in LANGUAGE_RULES:
             raise InputError(f"language must be one of {', '.join(LANGUAGE_RULES)}, not {self.language!r}")
-        if self.chunk_above < 0:
-            raise InputError(f"chunk_above must be a number of characters from 0 up, not {self.chunk_above!r}")

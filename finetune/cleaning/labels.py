@@ -33,6 +33,7 @@ def map_documents(
         mapped = question._replace(
             positives=_mapped(question.positives, copies, known),
             negatives=_mapped(question.negatives, copies, known),
+            grades=rename_grades(question.grades, copies),
         )
         copied = [name for name in question.positives if name in copies]
         drops += [Drop("label", question.query_id, "positive is a copy", name) for name in copied]
@@ -42,6 +43,15 @@ def map_documents(
             reason = "no positive in the corpus" if question.positives else "no positive"
             drops.append(Drop("question", question.query_id, reason))
     return kept
+
+
+def rename_grades(grades: Mapping[str, int], names: Mapping[str, str]) -> dict[str, int]:
+    """Grades by the new names of their documents, the highest one where several get one name."""
+    renamed: dict[str, int] = {}
+    for name, grade in grades.items():
+        new = names.get(name, name)
+        renamed[new] = max(grade, renamed.get(new, grade))
+    return renamed
 
 
 def _mapped(names: Iterable[str], copies: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
@@ -70,6 +80,10 @@ def resolve_conflicts(questions: Sequence[Question], drops: list[Drop]) -> list[
                 positives=tuple(dict.fromkeys(first.positives + question.positives)),
                 negatives=tuple(dict.fromkeys(first.negatives + question.negatives)),
                 answer=first.answer if first.answer is not None else question.answer,
+                grades={
+                    name: max(first.grades.get(name, 1), question.grades.get(name, 1))
+                    for name in {**first.grades, **question.grades}
+                },
             )
         merged[key] = question
     return [_without_conflict(question, drops) for question in merged.values()]

@@ -32,12 +32,11 @@ class CleanReport:
 
     Attributes:
         documents_before: Documents given.
-        documents_after: Training texts left, chunks counted each.
+        documents_after: Training texts left.
         questions_before: Questions given.
         questions_after: Questions left.
         drops: Everything left out or changed.
         copies: Id of the kept document by the id of each left-out copy.
-        parents: Id of the document in the index by the id of each chunk made here.
     """
 
     documents_before: int
@@ -46,7 +45,6 @@ class CleanReport:
     questions_after: int
     drops: tuple[Drop, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
-    parents: Mapping[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """How often each reason occurred, ``KIND: REASON``, the most frequent first."""
@@ -59,7 +57,6 @@ class CleanReport:
             "questions": {"before": self.questions_before, "after": self.questions_after},
             "counts": self.counts(),
             "copies": dict(self.copies),
-            "parents": dict(self.parents),
             "drops": [drop._asdict() for drop in self.drops],
         }
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from finetune.generative.rows import Row, passes
+from finetune.generative.rows import Row, passes, with_labels
 from hybridret.types import BoolArray, IntArray
 
 
@@ -63,7 +63,8 @@ def replayed(material: Material, steps: int, batch_size: int, replay: float, sen
         share = sentences if n_asked and n_told else float(n_told > 0)
         is_told = spread(int(chosen.sum()), share)
         part = np.zeros(len(is_told), dtype=np.int64)
-        part[~is_told] = starts[at] + passes(n_asked, int((~is_told).sum()), seed + at)
+        labelled = np.array([row.is_labelled for row in material[at]], dtype=np.bool_)
+        part[~is_told] = starts[at] + with_labels(labelled, int((~is_told).sum()), seed + at)
         part[is_told] = starts[at + 1] + passes(n_told, int(is_told.sum()), seed + at + 1)
         plan[chosen] = part
     return plan.reshape(steps, batch_size)

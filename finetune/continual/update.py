@@ -140,7 +140,7 @@ class Update:
         from finetune.cleaning import clean
 
         def make(folder: Path) -> dict[str, Any]:
-            cleaned = clean(self.documents, self.labelled, replace(self.recipe.clean, chunk_above=0))
+            cleaned = clean(self.documents, self.labelled, self.recipe.clean)
             language = self.generation.config.language
             sides = ask(
                 cleaned.documents,
@@ -255,7 +255,7 @@ class Update:
         held_out = [each for side in self.asked if side.kind == "labelled" for each in side.held_out]
         ranker = None
         if held_out:
-            given = {each.text: dict.fromkeys(each.positives, 1) for each in held_out}
+            given = {each.text: each.graded for each in held_out}
             labels = labelled_questions(given, generation, lambda doc_ids: family_keys(store, doc_ids))
             assert generation.docid is not None
             taught = replace(generation, docid=models.retrained(generation.docid))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import BatchSampler
 
 from hybridret.errors import InputError
+
+_MOST_FAVOURED = 3
 
 
 class TaskBatchSampler(BatchSampler):
@@ -27,6 +29,8 @@ class TaskBatchSampler(BatchSampler):
         seed: Seed of the order.
         n_processes: Among how many processes each batch is split.
         weights: How often each row is drawn in a pass, on average; None: once.
+        favoured: Tasks that have at least half of the rows, from the first batch on, gone through again and again;
+            where they fill smaller batches than the others, at most three of four batches.
 
     Raises:
         InputError: No task has two different positives a process: a contrast needs two.
@@ -41,10 +45,11 @@ class TaskBatchSampler(BatchSampler):
         seed: int,
         n_processes: int = 1,
         weights: Sequence[float] | None = None,
+        favoured: Collection[str] = (),
     ) -> None:
         self._positives, self._weights = np.asarray(positives), weights
         self._n_batches, self._seed, self._n_processes = n_batches, seed, n_processes
-        names = np.asarray(tasks)
+        names, self._favoured = np.asarray(tasks), set(favoured)
         self._rows = {task: np.flatnonzero(names == task) for task in dict.fromkeys(tasks)}
         self.sizes = {
             task: min(batch_size, len(np.unique(self._positives[rows]))) // n_processes * n_processes
@@ -78,8 +83,29 @@ class TaskBatchSampler(BatchSampler):
 
     def _one_pass(self, number: int) -> list[list[int]]:
         generator = np.random.default_rng((self._seed, number))
-        batches = [batch for task in self.sizes for batch in self._batches_of(task, generator)]
-        return [batches[at] for at in generator.permutation(len(batches))]
+        kinds: tuple[list[list[int]], list[list[int]]] = ([], [])
+        for task in self.sizes:
+            kinds[task in self._favoured].extend(self._batches_of(task, generator))
+        others, own = ([batches[at] for at in generator.permutation(len(batches))] for batches in kinds)
+        return self._mixed(own, others, generator) if own and others else own + others
+
+    def _mixed(self, own: list[list[int]], others: list[list[int]], generator: np.random.Generator) -> list[list[int]]:
+        """Favoured batches before each other one until they have as many rows, at most three: so from the first on."""
+        favoured, waiting = [task for task in self.sizes if task in self._favoured], deque(own)
+        batches: list[list[int]] = []
+        lead = 0
+        for other in others:
+            for _ in range(_MOST_FAVOURED):
+                if lead >= len(other):
+                    break
+                if not waiting:
+                    again = [batch for task in favoured for batch in self._batches_of(task, generator)]
+                    waiting.extend(again[at] for at in generator.permutation(len(again)))
+                batches.append(waiting.popleft())
+                lead += len(batches[-1])
+            batches.append(other)
+            lead = max(0, lead - len(other))
+        return [*batches, *waiting]
 
     def _batches_of(self, task: str, generator: np.random.Generator) -> Iterator[list[int]]:
         waiting = deque(self._order(self._rows[task], generator))

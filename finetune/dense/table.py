@@ -83,6 +83,10 @@ class TrainingTable:
             question.query_id for question, known in zip(self.questions, self.known, strict=True) if not len(known)
         ]:
             raise InputError(f"question {bare[0]!r} has no positive among the documents")
+        self.grades = [
+            {self.row_of[name]: grade for name, grade in question.graded.items() if name in self.row_of}
+            for question in self.questions
+        ]
         self.pairs = [
             Pair(position, int(row), question.positive_text if row == self.known[position][0] else None)
             for position, question in enumerate(self.questions)
@@ -90,6 +94,7 @@ class TrainingTable:
         ]
         self.negatives: list[IntArray] = [self._positions(question, question.negatives) for question in self.questions]
         self.teacher: dict[tuple[int, int], float] = {}
+        self._judged: dict[int, IntArray] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -106,12 +111,23 @@ class TrainingTable:
         ]
 
     def set_teacher(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Sets soft labels, by question id and document id."""
+        """Sets soft labels, by question id and document id.
+
+        Negatives that are mined later have none. Half of those that are drawn then are labelled ones, so that there
+        goes on being something to distil.
+        """
         self.teacher = {
             (position, self.row_of[doc_id]): score
             for position, question in enumerate(self.questions)
             for doc_id, score in scores.get(question.query_id, {}).items()
             if doc_id in self.row_of
+        }
+        judged: dict[int, list[int]] = {}
+        for position, document in self.teacher:
+            judged.setdefault(position, []).append(document)
+        self._judged = {
+            position: np.setdiff1d(np.array(documents, dtype=np.int64), self.known[position])
+            for position, documents in judged.items()
         }
 
     def batch(self, rows: Sequence[int], step: int) -> Batch:
@@ -153,10 +169,15 @@ class TrainingTable:
         return np.where(stand_ins, positives[rows], document_ids)
 
     def _draw(self, row: int, question: int, step: int) -> IntArray:
-        pool = self.negatives[question]
+        pool, judged = self.negatives[question], self._judged.get(question)
+        generator = np.random.default_rng((self.seed, step, row))
+        if judged is not None and len(judged) and not np.isin(pool, judged).all():
+            kept = generator.choice(judged, min(len(judged), -(-self.n_negatives // 2)), replace=False)
+            others = np.setdiff1d(pool, kept)
+            drawn = generator.choice(others, min(len(others), self.n_negatives - len(kept)), replace=False)
+            return np.sort(np.concatenate([kept, drawn]))
         if len(pool) <= self.n_negatives:
             return pool
-        generator = np.random.default_rng((self.seed, step, row))
         return np.sort(generator.choice(pool, self.n_negatives, replace=False))
 
     def _soft_labels(self, pairs: Sequence[Pair], drawn: Sequence[IntArray]) -> FloatArray:

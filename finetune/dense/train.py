@@ -170,7 +170,7 @@ def make_trainer(
 
     from finetune.arguments import OneDeviceRetrievalArguments
     from finetune.dense.loss import RetrievalLoss
-    from finetune.dense.sampler import TaskBatchSampler, long_tail_weights
+    from finetune.dense.sampler import TaskBatchSampler
     from finetune.dense.trainer import RetrievalTrainer
 
     if config.deepspeed is not None:
@@ -197,14 +197,16 @@ def make_trainer(
         deepspeed=config.deepspeed,
     )
     positives = [pair.positive for pair in table.pairs]
+    asked = [table.questions[pair.question] for pair in table.pairs]
     sampler = TaskBatchSampler(
-        [f"{question.task} {question.source}" for question in (table.questions[pair.question] for pair in table.pairs)],
+        [f"{question.task} {question.source}" for question in asked],
         positives,
         config.questions_a_step,
         steps,
         seed,
         args.world_size,
-        long_tail_weights(positives, config.long_tail) if config.long_tail else None,
+        row_weights(table, config.long_tail),
+        {f"{question.task} {question.source}" for question in asked if question.source == LABELS},
     )
     inner = RetrievalLoss(
         model,
@@ -226,6 +228,27 @@ def make_trainer(
     trainer = RetrievalTrainer(model, args, table, sampler, loss, inner, prompts, config.max_tokens)
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def row_weights(table: TrainingTable, long_tail: float) -> list[float] | None:
+    """How often each row is drawn: by its document's grade among those of its question, and by the long tail's power.
+
+    Args:
+        table: What to train on.
+        long_tail: Power of the number of rows that a document has; 0: that does not count.
+
+    Returns:
+        One weight a row; None where all are alike.
+    """
+    from finetune.dense.sampler import long_tail_weights
+
+    weights = np.ones(len(table.pairs))
+    for at, pair in enumerate(table.pairs):
+        grades = table.grades[pair.question]
+        weights[at] = grades[pair.positive] / np.mean(list(grades.values()))
+    if long_tail:
+        weights *= long_tail_weights([pair.positive for pair in table.pairs], long_tail)
+    return None if np.all(weights == 1.0) else weights.tolist()
 
 
 def unwrap(trainer: RetrievalTrainer) -> None:

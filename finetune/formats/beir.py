@@ -50,10 +50,13 @@ def read_beir(queries: Path, qrels: Path, answers: Path | None) -> Parsed:
         place, text = texts[query_id]
         if not text:
             continue
-        positives = [Passage(doc_id, None) for doc_id, grade in grades.items() if grade > 0]
+        right = {doc_id: grade for doc_id, grade in grades.items() if grade > 0}
+        positives = [Passage(doc_id, None) for doc_id in right]
         negatives = [Passage(doc_id, None) for doc_id, grade in grades.items() if grade <= 0]
         if positives:
-            yield Record(place, query_id, text, positives, negatives, answer=known.get(query_id))
+            yield Record(
+                place, query_id, text, positives, negatives, answer=known.get(query_id), grades=list(right.values())
+            )
         else:
             yield Problem(place, f"query {query_id!r} has no judgement above 0", fatal=False)
 

@@ -183,6 +183,7 @@ def _add(record: Record, query_id: str, library: _Library, labelled: LabelledSet
             tuple(dict.fromkeys(negatives)),
             record.answer,
             task=record.task,
+            grades={name: grade for name, grade in zip(positives, record.grades, strict=False) if grade > 1},
         )
     )
 

@@ -34,6 +34,7 @@ class Record(NamedTuple):
         task: Its kind, for batches of one kind.
         prompt: Text before the question, where the file gives one.
         answer: A written answer.
+        grades: How well each positive answers it; empty: all alike.
     """
 
     place: str
@@ -45,6 +46,7 @@ class Record(NamedTuple):
     task: str = "retrieval"
     prompt: str | None = None
     answer: str | None = None
+    grades: list[int] = []  # noqa: RUF012
 
 
 class Faults:

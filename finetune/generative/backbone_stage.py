@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,13 +117,9 @@ def starting_vectors(scheme: DocidScheme) -> list[FloatArray] | None:
 
 
 def owners_of(texts: Sequence[Document], documents: Sequence[Document]) -> IntArray:
-    """The document of the index that each training text is, or is a chunk of. *Shape:* (n_texts,), int64."""
+    """The document of the index that each training text is. *Shape:* (n_texts,), int64."""
     place = {document.doc_id: row for row, document in enumerate(documents)}
-    return np.array([place[_owner(text, place)] for text in texts], dtype=np.int64)
-
-
-def _owner(text: Document, place: Mapping[str, int]) -> str:
-    return text.doc_id if text.doc_id in place else str(text.metadata["parent"])
+    return np.array([place[text.doc_id] for text in texts], dtype=np.int64)
 
 
 def owned(
@@ -148,7 +144,7 @@ def owned(
     asked, told = question_rows(questions, texts, labels), sentence_rows(texts, kinds)
     told = [row for row in told if in_words(row.text) not in kept]
     asked, told = (
-        [row._replace(documents=np.unique(owners[row.documents]), judged=owners[row.judged]) for row in rows]
+        [row._replace(documents=owners[row.documents], judged=owners[row.judged]) for row in rows]
         for rows in (asked, told)
     )
     return asked, told

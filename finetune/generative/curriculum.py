@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
 from finetune.generative.config import DocidConfig
-from finetune.generative.rows import Picks, Row, passes
+from finetune.generative.rows import Picks, Row, passes, with_labels
 from hybridret.types import IntArray, ScoreArray
 
 STAGES = 3
@@ -34,10 +34,16 @@ def picks_of(
         assert difficulties is not None
         return Picks(questions=partial(staged, np.argsort(difficulties, kind="stable")))
     if config.order == "important" and sentences:
-        return Picks(sentences=partial(staged, important_first(sentences, questions, n_documents)))
+        return Picks(_pick_labels(questions), partial(staged, important_first(sentences, questions, n_documents)))
     if config.long_tail:
         return Picks(questions=partial(weighted, tail_weights(questions, n_documents, config.long_tail)))
-    return Picks()
+    return Picks(questions=_pick_labels(questions))
+
+
+def _pick_labels(questions: Sequence[Row]) -> Callable[[int, int], IntArray] | None:
+    """How questions are picked where a few of them are labelled; None: one after the other."""
+    labelled = np.array([row.is_labelled for row in questions], dtype=np.bool_)
+    return partial(with_labels, labelled) if 0 < labelled.sum() < (~labelled).sum() else None
 
 
 def asked_for(questions: Sequence[Row], n_documents: int) -> IntArray:

@@ -124,7 +124,7 @@ class PlannedTrainer(Trainer):
     def drawn(self, rows: Sequence[Row]) -> tuple[IntArray, np.random.Generator]:
         """One of each row's documents, and what draws for the step. *Shape:* (n_texts,), int64."""
         generator = np.random.default_rng([self.args.seed, self.state.global_step])
-        return np.array([generator.choice(row.documents) for row in rows]), generator
+        return np.array([_draw_target(row, generator) for row in rows]), generator
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))
@@ -169,6 +169,11 @@ class Pacing(TrainerCallback):
             self._trainer.plan = np.concatenate([self._trainer.plan[:step], drawn])
         if config.stop_at is not None and memorisation.lowest() >= config.stop_at:
             control.should_training_stop = True
+
+
+def _draw_target(row: Row, generator: np.random.Generator) -> int:
+    """One of a row's documents, by its grade where it has one."""
+    return int(generator.choice(row.documents, p=row.weights if len(row.weights) else None))
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from finetune.generative.config import DocidConfig
 from finetune.labelling import Labels
-from finetune.types import Question
+from finetune.types import LABELS, Question
 from hybridret.errors import InputError
-from hybridret.types import Document, FloatArray, IntArray
+from hybridret.types import BoolArray, Document, FloatArray, IntArray, ScoreArray
 from hybridret.words import WORD, normalise_text
 
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*(?=\S)|\n+")
@@ -24,6 +24,7 @@ _LEAST_WORD, _SUMMARY = 4, 2
 
 
 _NOTHING: IntArray = np.zeros(0, dtype=np.int64)
+_ALIKE: ScoreArray = np.zeros(0, dtype=np.float64)
 _NO_LABELS: FloatArray = np.zeros(0, dtype=np.float32)
 _UNALTERED: Mapping[str, int] = MappingProxyType({})
 
@@ -38,6 +39,8 @@ class Row(NamedTuple):
         labels: *Shape:* (m,), float32, its scores.
         alteration: Position of the vector that is added to that of its only document, from which the text's own words
             are taken out so; -1: the document is as it is.
+        is_labelled: Whether it is a question that was given, not made.
+        weights: *Shape:* (n,), float64, how often each document is the target, by its grade; empty: all alike.
     """
 
     text: str
@@ -45,6 +48,8 @@ class Row(NamedTuple):
     judged: IntArray = _NOTHING
     labels: FloatArray = _NO_LABELS
     alteration: int = -1
+    is_labelled: bool = False
+    weights: ScoreArray = _ALIKE
 
 
 def question_rows(
@@ -75,9 +80,20 @@ def question_rows(
                     np.array(list(judged), dtype=np.int64),
                     np.array(list(judged.values()), dtype=np.float32),
                     alterations.get(question.query_id, -1) if len(known) == 1 else -1,
+                    question.source == LABELS,
+                    _target_weights(question, documents, known),
                 )
             )
     return rows
+
+
+def _target_weights(question: Question, documents: Sequence[Document], known: Sequence[int]) -> ScoreArray:
+    """How often each document is the target, by its grade. *Shape:* (n_known,), float64; empty: all alike."""
+    if not question.grades:
+        return _ALIKE
+    grades = np.array([question.graded[documents[row].doc_id] for row in known], dtype=np.float64)
+    weights: ScoreArray = grades / grades.sum()
+    return weights
 
 
 def sentence_rows(documents: Sequence[Document], told: Sequence[str] = ("titles", "sentences")) -> list[Row]:
@@ -169,6 +185,30 @@ def planned(
     if config.interleaved:
         return np.concatenate([questions.reshape(steps, -1), sentences.reshape(steps, n_texts)], axis=1)
     return np.concatenate([sentences, questions]).reshape(steps, size)
+
+
+def with_labels(is_labelled: BoolArray, wanted: int, seed: int) -> IntArray:
+    """Passes over labelled questions and over made ones, at least half of the picks being labelled.
+
+    Where there are a few labels among many made questions, one pass over all would hardly meet them.
+
+    Args:
+        is_labelled: *Shape:* (n,), which questions are.
+        wanted: How many to pick.
+        seed: Seed of the order.
+
+    Returns:
+        *Shape:* (wanted,), int64, positions; as ``passes`` where labels are half of them anyway, or there are none.
+    """
+    labelled, made = np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)
+    if not 0 < len(labelled) < len(made):
+        return passes(len(is_labelled), wanted, seed)
+    n_labelled = -(-wanted // 2)
+    picked = np.concatenate(
+        [labelled[passes(len(labelled), n_labelled, seed)], made[passes(len(made), wanted - n_labelled, seed + 1)]]
+    )
+    order: IntArray = np.random.default_rng((seed, wanted)).permutation(len(picked))
+    return picked[order]
 
 
 def passes(n: int, wanted: int, seed: int) -> IntArray:

@@ -68,6 +68,7 @@ class AnceRefresh(TrainerCallback):
         every: Steps between two minings.
         seed: Seed of draws, joined with the step.
         precision: Of the encoding: ``fp32``, or anything else for the fastest one.
+        language: Of the bm25 stemmer.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class AnceRefresh(TrainerCallback):
         every: int,
         seed: int,
         precision: str = "auto",
+        language: str = "english",
     ) -> None:
         self._table, self._model, self._documents = table, model, documents
+        self._language = language
         self._config, self._every, self._seed = config, every, seed
         self._twin = Twin(model, prompts, precision)
 
@@ -102,7 +105,7 @@ class AnceRefresh(TrainerCallback):
         self._twin.follow(self._model)
         questions = self._table.questions
         documents, queries = self._twin.encode(self._documents, [question.text for question in questions])
-        pool = Pool(self._documents, questions, documents, queries)
+        pool = Pool(self._documents, questions, documents, queries, self._language)
         mined: list[Mined] = mine_negatives(pool, self._config, self._seed + step)
         facts = telemetry(self._table.negatives, mined, pool.positive_similarity)
         return [each.rows for each in mined], {f"ance_{name}": value for name, value in facts.items()}

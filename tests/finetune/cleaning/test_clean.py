@@ -8,7 +8,9 @@ import random
 import pytest
 
 from finetune.cleaning import CleanConfig, clean
+from finetune.cleaning.chunks import split_corpus
 from finetune.types import Question
+from hybridret.data.chunk import chunk_documents
 from hybridret.errors import InputError
 from hybridret.types import Document
 
@@ -120,24 +122,28 @@ def test_boilerplate_lines_are_cut_from_training_texts() -> None:
     )
 
 
-def test_long_documents_become_chunks_that_keep_their_parent_and_labels_follow() -> None:
+def test_long_documents_are_trained_on_as_the_index_holds_them_whole_or_in_chunks() -> None:
     source = random.Random(0)
     sentences = [" ".join(source.sample(list("abcdefghijklmnop"), 9)) + f" {number}." for number in range(300)]
     sentences[150] = "The treasure lies below the oak in Berlin."
     texts = documents({**ANIMALS, "long": "\n".join(sentences)})
     questions = [
-        Question("q1", "where is the treasure below the oak", ("long",), ("cat",)),
+        Question("q1", "where is the treasure below the oak", ("long",), ("cat",), grades={"long": 3}),
         Question("q2", "in which city", ("long",), answer="berlin"),
     ]
-    cleaned = clean(texts, questions)
-    chunks = {document.doc_id: document for document in cleaned.documents if document.doc_id not in ANIMALS}
-    assert set(chunks) == set(cleaned.report.parents) == {f"long#{number}" for number in range(len(chunks))}
+    assert clean(texts, questions).questions == questions
+    assert clean(texts, questions).documents == texts
+    split = split_corpus(texts, questions, {"q1": {"long": 2.0, "cat": -1.0}})
+    chunks = {document.doc_id: document for document in split.documents if document.doc_id not in ANIMALS}
+    assert list(chunks) == [each.doc_id for each in chunk_documents(texts) if each.doc_id not in ANIMALS]
     assert len(chunks) > 5
-    assert all(chunk.metadata["parent"] == "long" and len(chunk.text) <= 1000 for chunk in chunks.values())
-    for question in cleaned.questions:
+    for question in split.questions:
         assert "Berlin" in chunks[question.positives[0]].text
-    assert cleaned.questions[0].negatives == ("cat",)
-    assert clean(texts, questions, CleanConfig(chunk_above=0)).questions == questions
+    right = split.questions[0].positives[0]
+    assert split.questions[0].negatives == ("cat",)
+    assert split.questions[0].grades == {right: 3}
+    assert split.scores == {"q1": {right: 2.0, "cat": -1.0}}
+    assert clean(split.documents, split.questions).questions == split.questions
 
 
 def test_the_report_is_json_and_text() -> None:
@@ -178,7 +184,6 @@ def test_no_readable_document() -> None:
         ({"near_duplicates": 1.5}, "near_duplicates must be a number from 0 to 1"),
         ({"boilerplate": -0.1}, "boilerplate must be a number from 0 to 1"),
         ({"language": "klingon"}, "language must be one of majority, any"),
-        ({"chunk_above": -1}, "chunk_above must be a number of characters from 0 up"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, object], message: str) -> None:

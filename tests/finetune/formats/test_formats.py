@@ -57,7 +57,14 @@ def beir(write: Write, folder: Path, qrels: str = "1\tcat\t1\n1\tdog\t0\n3\tbee\
 
 def test_beir_folder(write_jsonl: Write, tmp_path: Path) -> None:
     expected = LabelledSet(
-        [Question("1", "who purrs", ("cat",), ("dog",), "cats"), Question("3", "who hums", ("bee",))], [], {}, {}, []
+        [
+            Question("1", "who purrs", ("cat",), ("dog",), "cats"),
+            Question("3", "who hums", ("bee",), grades={"bee": 2}),
+        ],
+        [],
+        {},
+        {},
+        [],
     )
     folder = beir(write_jsonl, tmp_path)
     assert read_questions(folder, documents=CORPUS) == expected

@@ -273,19 +273,18 @@ def test_settings_that_do_not_fit_are_refused(settings: Any, message: str) -> No
         DocidConfig(**settings)
 
 
-def test_chunks_and_questions_are_about_the_documents_of_the_index() -> None:
-    documents = [Document("a", "long", {}), Document("b", "short one here, enough", {}), Document("c", "a copy", {})]
+def test_sentences_and_questions_are_about_the_documents_of_the_index() -> None:
     texts = [
         Document("b", "short one here, enough", {}),
-        Document("a#0", "the first part of it.", {"parent": "a", "chunk": 0}),
-        Document("a#1", "The other part of it.", {"parent": "a", "chunk": 1}),
+        Document("c", "The first part of it. The other part of it.", {}),
     ]
+    documents = [Document("a", "a copy that was left out", {}), *texts]
     owners = owners_of(texts, documents)
-    assert owners.tolist() == [1, 0, 0]
-    questions = [Question("q", "what is it", ("a#1", "a#0")), Question("r", "and b", ("b",))]
+    assert owners.tolist() == [1, 2]
+    questions = [Question("q", "what is it", ("c",), grades={"c": 2}), Question("r", "b and c", ("b", "c"))]
     asked, told = owned(questions, texts, owners, ["the OTHER part  of it."], ["sentences"])
-    assert [(row.text, row.documents.tolist()) for row in asked] == [("what is it", [0]), ("and b", [1])]
+    assert [(row.text, row.documents.tolist()) for row in asked] == [("what is it", [2]), ("b and c", [1, 2])]
     assert [(row.text, row.documents.tolist()) for row in told] == [
         ("short one here, enough", [1]),
-        ("the first part of it.", [0]),
+        ("The first part of it.", [2]),
     ]
