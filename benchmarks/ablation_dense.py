@@ -30,7 +30,8 @@ from finetune.types import Question
 from hybridret.data.dataset import read_dataset
 from hybridret.data.readers import find_source, read_corpus
 from hybridret.dense.encoder import TransformerEncoder
-from hybridret.models import DEFAULT_MODEL, Prompts, load_model
+from hybridret.models import DEFAULT_MODEL, load_model
+from hybridret.prompts import Prompts
 from hybridret.types import Document
 
 TRAINED_ON, ASKED, TAUGHT, TAUGHT_NEGATIVES, SEED = 2000, 500, 500, 3, 0

@@ -35,7 +35,8 @@ from hybridret.data.readers import find_source, read_corpus
 from hybridret.dense.encoder import TransformerEncoder
 from hybridret.docids import ResidualQuantizer
 from hybridret.generative import CodeDecoder
-from hybridret.models import DEFAULT_MODEL, Prompts, load_model
+from hybridret.models import DEFAULT_MODEL, load_model
+from hybridret.prompts import Prompts
 from hybridret.types import Document, FloatArray
 
 TRAINED_ON, ASKED, MADE_PER_DOCUMENT, SEED = 2000, 500, 4.0, 0

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hybridret.types import Encoder, FloatArray, IntArray, Progress
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
     from hybridret.dense.encoder import TransformerEncoder
+
+
+class Loaded(NamedTuple):
+    """A model and what encodes with it.
+
+    Attributes:
+        model: In full precision.
+        encoder: Encodes in the fastest precision, with prompts; it copies the model when it first encodes.
+    """
+
+    model: SentenceTransformer
+    encoder: TransformerEncoder
 
 
 class RememberingEncoder:
@@ -93,3 +108,12 @@ def make_transformer_encoder(model: str, task: str | None = None) -> Transformer
     encoder = make_encoder(model, task=task)
     assert isinstance(encoder, TransformerEncoder)
     return encoder
+
+
+def identity(loaded: Loaded) -> str:
+    """SHA-256 of a model's weights and prompts."""
+    found = hashlib.sha256(repr(loaded.encoder.prompts).encode())
+    for name, value in loaded.model.state_dict().items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

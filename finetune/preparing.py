@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from finetune import parallel
 from finetune.dense.config import LARGE_BATCH, SMALL_BATCH, DenseConfig
-from finetune.encoding import RememberingEncoder
+from finetune.encoding import Loaded, RememberingEncoder, identity
 from finetune.gate import Exam, general_exam
 from finetune.recipe import Recipe
 from finetune.splitting import Split, order, split
@@ -31,14 +30,14 @@ from finetune.workfolder import (
     write_questions,
 )
 from hybridret.errors import InputError
-from hybridret.models import choose_prompts, load_model
+from hybridret.models import load_model
+from hybridret.prompts import Prompts, choose_prompts, origins_of, pooling_of
 from hybridret.types import Document, FloatArray, Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from finetune.negatives import Pool
-    from hybridret.dense.encoder import TransformerEncoder
 
 DOCUMENTS, QUESTIONS, HELD_OUT = "documents.jsonl", "questions.jsonl", "held_out.jsonl"
 MODEL, VECTORS, REPORT = "model", "vectors.npy", "report.json"
@@ -47,18 +46,6 @@ CHOOSING = 0.1
 _INDEX_ENCODINGS, _RESERVED_SECONDS, _LEAST_TRAINING = 0.3, 20.0, 0.2
 """Kept for the index, whose documents the gate has encoded but for those that training did not see."""
 _ROOM, _PAIR_COST, _ENOUGH_STEPS = 2, 6.0, 24
-
-
-class Loaded(NamedTuple):
-    """A model and what encodes with it.
-
-    Attributes:
-        model: In full precision.
-        encoder: Encodes in the fastest precision, with prompts; it copies the model when it first encodes.
-    """
-
-    model: SentenceTransformer
-    encoder: TransformerEncoder
 
 
 class Preparation:
@@ -97,7 +84,7 @@ class Preparation:
         self.prompts, self.scores = prompts, scores
 
     @cached_property
-    def base(self) -> Loaded:
+    def base_model(self) -> SentenceTransformer:
         """The base model.
 
         Raises:
@@ -111,7 +98,19 @@ class Preparation:
             raise InputError(
                 f"the model {self.model_name} has static embeddings; contrastive training needs a transformer"
             )
-        return self.loaded(model)
+        return model
+
+    @cached_property
+    def model_prompts(self) -> Prompts:
+        """The texts before queries and documents, in training, in the gate, in the bundle and in the saved model."""
+        own, given = self.base_model.prompts, self.prompts
+        origins, pooling = origins_of(self.base_model), pooling_of(self.base_model)
+        return choose_prompts(self.model_name, own, self.task, *given, origins, pooling)
+
+    @cached_property
+    def base(self) -> Loaded:
+        """The base model and what encodes with it."""
+        return self.loaded(self.base_model)
 
     @cached_property
     def clean(self) -> Stage:
@@ -331,8 +330,7 @@ class Preparation:
         """A model with its encoder, which has the base model's name and prompts."""
         from hybridret.dense.encoder import TransformerEncoder
 
-        prompts = choose_prompts(self.model_name, dict(model.prompts), self.task, *self.prompts)  # type: ignore[arg-type]
-        return Loaded(model, TransformerEncoder(model, self.model_name, prompts))
+        return Loaded(model, TransformerEncoder(model, self.model_name, self.model_prompts))
 
     def _usable(self) -> int:
         """How many questions the time may at most allow to train on; no work is done for others."""
@@ -384,12 +382,3 @@ class Preparation:
     def is_labelled(self) -> bool:
         """Whether labelled questions decide, not made ones."""
         return bool(self.questions.facts["kind"] == "labelled")
-
-
-def identity(loaded: Loaded) -> str:
-    """SHA-256 of a model's weights and prompts."""
-    found = hashlib.sha256(repr(loaded.encoder.prompts).encode())
-    for name, value in loaded.model.state_dict().items():
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()

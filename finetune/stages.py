@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from finetune.encoding import RememberingEncoder
+from finetune.encoding import Loaded, RememberingEncoder, identity
 from finetune.gate import Exam
 from finetune.gate.decide import DECIDING
-from finetune.preparing import CHOOSING, DOCUMENTS, HELD_OUT, MODEL, QUESTIONS, Loaded, Preparation, identity
+from finetune.preparing import CHOOSING, DOCUMENTS, HELD_OUT, MODEL, QUESTIONS, Preparation
 from finetune.splitting import held_out_exam
 from finetune.whitening.layer import through, whitened, whitening_matrix
 from finetune.workfolder import Stage, read_mapping, write_mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,8 @@ from hybridret.fit_cost import texts_of_fit
 from hybridret.fusion import EVIDENCE
 from hybridret.generation import LEARNED, Generation
 from hybridret.store.bundle import Bundle
+
+_PROMPTS_FILE = "config_sentence_transformers.json"
 
 
 def describe(changes: Changes) -> dict[str, Any]:
@@ -25,6 +28,7 @@ def describe(changes: Changes) -> dict[str, Any]:
         "generation": generation.number,
         "path": None if bundle is None else str(bundle.folder),
         "model": changes.model,
+        "prompts": _prompts(bundle),
         "dimension": int(generation.dense.vectors.shape[1]),
         "config": asdict(generation.config),
         "docid": _docid(generation),
@@ -34,6 +38,15 @@ def describe(changes: Changes) -> dict[str, Any]:
         "files": {part: len(files) for part, files in state.files.items()},
         "bytes_per_document": {part: round(size / max(n_documents, 1), 1) for part, size in sizes.items()},
     }
+
+
+def _prompts(bundle: Bundle | None) -> dict[str, str] | None:
+    """The texts before queries and documents; None where the model is not in a bundle."""
+    path = None if bundle is None else bundle.model / _PROMPTS_FILE
+    if path is None or not path.is_file():
+        return None
+    saved = json.loads(path.read_text(encoding="utf-8")).get("prompts") or {}
+    return {kind: saved.get(kind) or "" for kind in ("query", "document")}
 
 
 def _fusion(generation: Generation) -> dict[str, Any]:

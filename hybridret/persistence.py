@@ -29,7 +29,8 @@ from hybridret.generative import (
     load_backbone,
 )
 from hybridret.growth import kept_segments
-from hybridret.models import Prompts, load_model
+from hybridret.models import load_model
+from hybridret.prompts import Prompts
 from hybridret.store import ArrayFile, Bundle, DocumentStore, State
 from hybridret.store.bundle import changed_files, write_arrays
 from hybridret.types import Arrays, BoolArray, FloatArray, IntArray

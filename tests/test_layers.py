@@ -25,7 +25,7 @@ LAYERS = [
     {"types", "errors", "forking"},
     {"config", "ranking", "guard", "splitting", "facts", "candidates", "words", "suggestion", "answers"},
     {"allowed", "growth", "understanding"},
-    {"models", "data", "store"},
+    {"models", "prompts", "data", "store"},
     {"dense", "bm25", "docids", "decoding", "fusion"},
     {"generative"},
     {"generation"},

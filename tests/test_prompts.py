@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hybridret.errors import InputError
-from hybridret.models import DEFAULT_MODEL, choose_prompts
+from hybridret.models import DEFAULT_MODEL
+from hybridret.prompts import choose_prompts
 
 LLM_EMBEDDER = "BAAI/llm-embedder"
 BGE_EN = "Represent this sentence for searching relevant passages: "

@@ -17,7 +17,8 @@ from finetune.dense.config import DenseConfig
 from finetune.planning import planned_steps
 from finetune.types import LABELS, Question
 from hybridret.errors import InputError, require
-from hybridret.models import Prompts, fast_dtype
+from hybridret.models import fast_dtype
+from hybridret.prompts import Prompts
 from hybridret.types import Document, IntArray, Progress
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from finetune.dense.loss import RetrievalLoss, Targets
 from finetune.dense.sampler import TaskBatchSampler
 from finetune.dense.table import Batch, TrainingTable
 from finetune.errors import TrainingError
-from hybridret.models import Prompts
+from hybridret.prompts import Prompts
 
 _WEIGHTS = "weights.safetensors"
 _log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from finetune.negatives.config import NegativesConfig
 from finetune.negatives.mine import Mined, mine_negatives, telemetry
 from finetune.negatives.pool import Pool
-from hybridret.models import Prompts, fast_dtype
+from hybridret.models import fast_dtype
+from hybridret.prompts import Prompts
 from hybridret.types import Document, FloatArray
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from finetune.queries.batches import ModelMaker, ReplyError
 from finetune.queries.generation import LocalModel
 from finetune.queries.prompts import SYSTEM, chat_request, read_reply
 from finetune.queries.replies import Replies
-from finetune.teachers.causal import load_language_model
 from finetune.teachers.endpoint import Endpoint, EndpointError
 from hybridret.errors import HybridretError
+from hybridret.models import load_language_model
 from hybridret.types import Document
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from finetune.teachers.causal import load_language_model
+from hybridret.models import load_language_model
 
 _INPUT_TOKENS = 512
 _ENDLESS = 1_000_000
@@ -76,12 +76,34 @@ class LocalModel:
         return settings
 
     def chat_prompt(self, system: str, user: str) -> str:
-        """A conversation in the form that the model was trained on; plain text where it has no chat template."""
-        if getattr(self._tokenizer, "chat_template", None):
-            messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-            prompt: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        """A conversation in the form that the model was trained on; plain text where it has no chat template.
+
+        What is too long is cut at the end of the user's message, where the passage is, so that what follows it, by
+        which the model knows that it is asked, stays.
+        """
+        prompt = self._format(system, user)
+        while user and (more := self._count(prompt) - self._input_tokens) > 0:
+            kept = max(0.0, 1.0 - more / max(1, self._count(user)))
+            user = user[: min(len(user) - 1, int(kept * len(user)))].rstrip()
+            prompt = self._format(system, user)
+        return prompt
+
+    def _count(self, text: str) -> int:
+        return len(self._tokenizer(text, verbose=False)["input_ids"])
+
+    def _format(self, system: str, user: str) -> str:
+        if not getattr(self._tokenizer, "chat_template", None):
+            return f"{system}\n\n{user}\n\n"
+        try:
+            prompt = self._apply_template([{"role": "system", "content": system}, {"role": "user", "content": user}])
+        except Exception:  # what a template raises where it has no system role is up to it
+            prompt = ""
+        if system.strip() in prompt:
             return prompt
-        return f"{system}\n\n{user}\n\n"
+        return self._apply_template([{"role": "user", "content": f"{system}\n\n{user}"}])
+
+    def _apply_template(self, messages: list[dict[str, str]]) -> str:
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def load_seq2seq(name: str, temperature: float) -> LocalModel:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finetune.teachers.prompt import Prompt, label, make_prompt
-from hybridret.errors import InputError, ModelError
+from hybridret.errors import InputError
+from hybridret.models import load_language_model
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ class LikelihoodTeacher:
         batch_size: int = 16,
     ) -> None:
         self._model, self._tokenizer = model.eval(), tokenizer
-        self.name = f"likelihood:{name}:normalise={normalise}:calibrate={calibrate}"
+        self.name = f"likelihood:{name}:{model.dtype}:normalise={normalise}:calibrate={calibrate}"
         self._normalise, self._calibrate, self._batch_size = normalise, calibrate, batch_size
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self.window = _window(model, tokenizer)
@@ -184,25 +185,3 @@ def load_likelihood_teacher(
     """
     model, tokenizer = load_language_model(name, "AutoModelForCausalLM")
     return LikelihoodTeacher(model, tokenizer, name, normalise, calibrate, batch_size)
-
-
-def load_language_model(name: str, kind: str) -> tuple[Any, Any]:
-    """Loads a model and its tokenizer onto the fastest device.
-
-    Args:
-        name: Folder or hub id.
-        kind: Class of ``transformers`` that loads it, for example ``AutoModelForCausalLM``.
-
-    Raises:
-        ModelError: It cannot be loaded.
-    """
-    import torch
-    import transformers
-
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = getattr(transformers, kind).from_pretrained(name, use_safetensors=True, trust_remote_code=False)
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelError(f"the language model {name!r} cannot be loaded: {reason}") from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer

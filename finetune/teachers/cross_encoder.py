@@ -27,7 +27,7 @@ class CrossEncoderTeacher:
         if model.num_labels != 1:
             raise ModelError(f"the cross-encoder {name!r} gives {model.num_labels} scores for a pair; one is wanted")
         self._model, self._batch_size = model, batch_size
-        self.name = f"cross-encoder:{name}"
+        self.name = f"cross-encoder:{name}:{model.dtype}"
 
     def score(
         self, questions: Sequence[str], passages: Sequence[Sequence[str]], answers: Sequence[str | None]
@@ -51,10 +51,12 @@ def load_cross_encoder(name: str) -> CrossEncoder:
     Raises:
         ModelError: It cannot be loaded.
     """
+    import torch
     from sentence_transformers import CrossEncoder
 
+    settings = {"use_safetensors": True, "dtype": torch.float32}
     try:
-        model: CrossEncoder = CrossEncoder(name, model_kwargs={"use_safetensors": True}, trust_remote_code=False)
+        model: CrossEncoder = CrossEncoder(name, model_kwargs=settings, trust_remote_code=False)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(f"the cross-encoder {name!r} cannot be loaded: {reason}") from error

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridret.errors import InferenceError, InputError, ModelError
-from hybridret.models import DEFAULT_MODEL, Prompts, choose_prompts, fast_dtype, load_model
+from hybridret.models import DEFAULT_MODEL, fast_dtype, load_model
+from hybridret.prompts import Prompts, choose_prompts, origins_of, pooling_of
 from hybridret.types import Encoder, FloatArray, IntArray, Progress
 
 if TYPE_CHECKING:
@@ -199,14 +200,17 @@ def make_encoder(
         name = DEFAULT_MODEL if model is None else str(model)
         model = load_model(name)
     elif hasattr(model, "encode_query"):
-        name = str(model.model_card_data.base_model or "SentenceTransformer")
+        name = next(iter(origins_of(model)), "SentenceTransformer")
     elif hasattr(model, "embed_query") and hasattr(model, "embed_documents"):
         if task is not None or query_prompt is not None or document_prompt is not None:
             raise InputError("prompts cannot be given for LangChain Embeddings: they have their own")
         return EmbeddingsEncoder(model)
     else:
         raise ModelError(f"a {type(model).__name__} is no embedding model; give a folder, a hub id or an object")
-    return TransformerEncoder(model, name, choose_prompts(name, model.prompts, task, query_prompt, document_prompt))
+    prompts = choose_prompts(
+        name, model.prompts, task, query_prompt, document_prompt, origins_of(model), pooling_of(model)
+    )
+    return TransformerEncoder(model, name, prompts)
 
 
 def unit_length(vectors: FloatArray) -> FloatArray:

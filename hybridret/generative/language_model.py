@@ -20,6 +20,7 @@ from hybridret.generative.narrow_head import narrowed, only_tokens
 from hybridret.generative.state import State
 from hybridret.generative.text_tokens import ended, mean_loss, padded
 from hybridret.generative.trusted import SETTINGS, without_ways_out
+from hybridret.models import load_language_model
 from hybridret.types import FloatArray, IntArray, ScoreArray
 
 if TYPE_CHECKING:
@@ -113,17 +114,7 @@ class LanguageModelBackbone(ABC):
     @classmethod
     def _pretrained(cls, name: str) -> tuple[Any, Any]:
         """Loads a model, onto the fastest device, and its tokenizer."""
-        import torch
-        import transformers
-
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-            auto = getattr(transformers, cls.auto_class)
-            model = auto.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
-        except Exception as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise ModelError(f"the language model {name!r} cannot be loaded: {reason}") from error
-        return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+        return load_language_model(name, cls.auto_class)
 
     def save(self, folder: Path) -> None:
         """Writes the model under ``model``, as transformers loads it, and adapters beside it under ``adapter``.

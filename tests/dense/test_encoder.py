@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from hybridret.dense import EmbeddingsEncoder, TransformerEncoder, make_encoder
 from hybridret.errors import InputError, ModelError
-from hybridret.models import TASK_PROMPTS
+from hybridret.prompts import TASK_PROMPTS
 
 BF16_TOLERANCE = 2e-2
 

@@ -16,7 +16,7 @@ from finetune.dense.train import train_dense
 from finetune.negatives.ance import AnceRefresh
 from finetune.negatives.config import NegativesConfig
 from finetune.types import Question
-from hybridret.models import Prompts
+from hybridret.prompts import Prompts
 from hybridret.types import Document
 
 

@@ -26,7 +26,8 @@ from finetune.dense.config import DenseConfig
 from finetune.dense.train import train_dense
 from finetune.negatives.ance import AnceRefresh
 from finetune.negatives.config import NegativesConfig
-from hybridret.models import Prompts, load_model
+from hybridret.models import load_model
+from hybridret.prompts import Prompts
 
 parallel.join()
 model = load_model(sys.argv[1])

@@ -22,7 +22,7 @@ from finetune.negatives.ance import AnceRefresh
 from finetune.negatives.config import NegativesConfig
 from finetune.types import Question
 from hybridret.errors import InputError
-from hybridret.models import Prompts
+from hybridret.prompts import Prompts
 from hybridret.types import Document
 
 PROMPTS = Prompts("", "")

@@ -286,6 +286,22 @@ def test_a_local_causal_model_chats(library: list[Document], tmp_path: Path) -> 
         "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<go>{% endif %}"
     )
     assert model.chat_prompt("be kind", "hello") == "<system>be kind<user>hello<go>"
+    model._input_tokens = 60
+    cut = model.chat_prompt("be kind", "ask about: " + "a long passage " * 20)
+    assert cut.startswith("<system>be kind<user>ask about: a long")
+    assert cut.endswith("<go>")
+    assert len(made(cut)["input_ids"]) <= 60
+    folded = "<user>be kind\n\nhello<go>"
+    for refusing in (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}",
+        "{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}",
+    ):
+        made.chat_template = (
+            refusing + "<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<go>{% endif %}"
+        )
+        assert model.chat_prompt("be kind", "hello") == folded
+    made.chat_template = None
+    model._input_tokens = 3000
     model.name = "llama"
     with pytest.raises(ReplyError, match="none of the first 20 replies of llama is a question"):
         list(ChatMaker(local_chat(model), "llama", batch_size=20)(library * 2, 5, 0))
