@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finetune.recipe import Recipe, Setting, changed, parse_value, read_recipe, settings
-from hybridret.cli_options import CORPUS_HELP, Chunks, DocumentPrompt, IdField, QueryPrompt, TextField, TitleField
+from hybridret.cli_options import (
+    CORPUS_HELP,
+    ChunkOverlap,
+    Chunks,
+    ChunkSize,
+    DocumentPrompt,
+    IdField,
+    QueryPrompt,
+    TextField,
+    TitleField,
+)
+from hybridret.data.chunk import CHUNK_CHARACTERS, OVERLAP_CHARACTERS, Chunking
 from hybridret.data.records import FieldNames
 from hybridret.errors import InputError
 
@@ -63,6 +74,8 @@ def finetune(
         typer.Option("--resume", help="Skip stages whose inputs did not change; go on with an interrupted training."),
     ] = False,
     chunk: Chunks = False,
+    chunk_size: ChunkSize = CHUNK_CHARACTERS,
+    chunk_overlap: ChunkOverlap = OVERLAP_CHARACTERS,
     text_field: TextField = None,
     id_field: IdField = None,
     title_field: TitleField = None,
@@ -78,17 +91,26 @@ def finetune(
     from finetune.cleaning.chunks import SplitCorpus, split_corpus
     from finetune.parallel import is_first
     from finetune.pipeline import finetune as run
-    from hybridret.data.readers import find_source, read_corpus
     from hybridret.display import progress_bars
     from hybridret.store.folders import check_target
 
-    fields = FieldNames(text_field, id_field, title_field)
+    fields, chunking = FieldNames(text_field, id_field, title_field), Chunking(chunk_size, chunk_overlap)
     chosen = _recipe(recipe, minutes, seed, stages)
     if continued is not None or new is not None:
         given = {"CORPUS": corpus, "-o": output, "--model": model, "--task": task}
         given |= {"--query-prompt": query_prompt, "--document-prompt": document_prompt}
         bundle, source = _continued(continued, new, given)
-        report = _go_on(bundle, source, fields, chunk, (queries, qrels, answers), chosen, work, resume)
+        report = _go_on(
+            bundle,
+            source,
+            fields,
+            chunking if chunk else None,
+            chunking,
+            (queries, qrels, answers),
+            chosen,
+            work,
+            resume,
+        )
         if not is_first():
             return
         if as_json:
@@ -99,10 +121,10 @@ def finetune(
     if corpus is None or output is None:
         raise InputError(f"give {'CORPUS' if corpus is None else '-o BUNDLE'}, or --continue BUNDLE --new DOCS")
     check_target(output)
-    documents = read_corpus(find_source(corpus), fields)
+    documents = _documents(corpus, fields, chunking)
     labelled = _labels(queries, qrels, answers, documents)
     corpus_and_labels = (documents, labelled.questions, labelled.scores)
-    split = split_corpus(*corpus_and_labels) if chunk else SplitCorpus(*corpus_and_labels)
+    split = split_corpus(*corpus_and_labels, chunking) if chunk else SplitCorpus(*corpus_and_labels)
     with progress_bars() as progress:
         report = run(
             split.documents,
@@ -126,6 +148,17 @@ def finetune(
         print(json.dumps(report))
     else:
         _show(report)
+
+
+def _documents(corpus: str, fields: FieldNames, chunking: Chunking) -> list[Any]:
+    """The documents of a corpus; says what became of its files."""
+    from finetune.parallel import is_first
+    from hybridret.data.readers import find_source, read_files
+
+    documents, report = read_files(find_source(corpus), fields, chunking)
+    if report.read and is_first():
+        print("\n".join(report.lines()), file=sys.stderr)
+    return documents
 
 
 def _recipe(path: Path | None, minutes: float | None, seed: int | None, stages: Mapping[str, str | None]) -> Recipe:
@@ -170,7 +203,8 @@ def _go_on(
     bundle: Path,
     new: str,
     fields: FieldNames,
-    chunk: bool,
+    splitting: Chunking | None,
+    chunking: Chunking,
     labels: tuple[Path | None, Path | None, Path | None],
     recipe: Recipe,
     work: Path | None,
@@ -178,20 +212,19 @@ def _go_on(
 ) -> dict[str, Any]:
     from finetune.cleaning.chunks import split_corpus
     from finetune.continual.update import continue_training
-    from hybridret.data.readers import find_source, read_corpus
     from hybridret.display import progress_bars
     from hybridret.hybrid import HybridIndex
 
     index = HybridIndex.open(bundle)
-    documents = read_corpus(find_source(new), fields)
+    documents = _documents(new, fields, chunking)
     old = index.ids() - {document.doc_id for document in documents}
     known = [*documents, *index.get(sorted(old))]
     n_known = len(known)
     labelled = _labels(*labels, known)
     new_documents = [*documents, *known[n_known:]]
     questions = labelled.questions
-    if chunk:
-        new_documents, questions, _ = split_corpus(new_documents, questions, labelled.scores)
+    if splitting is not None:
+        new_documents, questions, _ = split_corpus(new_documents, questions, labelled.scores, chunking)
     with progress_bars() as progress:
         return continue_training(
             bundle, new_documents, questions=questions, recipe=recipe, work=work, resume=resume, progress=progress

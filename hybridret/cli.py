@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,7 +21,9 @@ from hybridret.cli_options import (
     CORPUS_HELP,
     AsJson,
     BundlePath,
+    ChunkOverlap,
     Chunks,
+    ChunkSize,
     DocumentPrompt,
     IdField,
     QuarantinePath,
@@ -28,6 +31,7 @@ from hybridret.cli_options import (
     TextField,
     TitleField,
 )
+from hybridret.data.chunk import CHUNK_CHARACTERS, OVERLAP_CHARACTERS, Chunking
 from hybridret.data.records import FieldNames
 from hybridret.errors import BundleError, HybridretError, InputError
 
@@ -91,6 +95,8 @@ def index(
         bool, typer.Option("--no-fit", help="Do not fit the fusion to the corpus: use what fits corpora at large.")
     ] = False,
     chunk: Chunks = False,
+    chunk_size: ChunkSize = CHUNK_CHARACTERS,
+    chunk_overlap: ChunkOverlap = OVERLAP_CHARACTERS,
     text_field: TextField = None,
     id_field: IdField = None,
     title_field: TitleField = None,
@@ -104,7 +110,8 @@ def index(
     from hybridret.store.folders import check_target
 
     check_target(output)
-    documents = _read_documents(corpus, chunk, FieldNames(text_field, id_field, title_field))
+    fields, chunking = FieldNames(text_field, id_field, title_field), Chunking(chunk_size, chunk_overlap)
+    documents = _read_documents(corpus, chunk, fields, chunking)
     encoder = make_encoder(model, task=task, query_prompt=query_prompt, document_prompt=document_prompt)
     with _without_poison(documents, [], quarantine) as kept, progress_bars() as progress:
         if not kept:
@@ -113,6 +120,7 @@ def index(
             kept, encoder, Config(index=kind, language=language), output, progress, fit=not no_fit
         )
     _print_tables(facts_table(f"Indexed {corpus}", built.info()))
+    print(f'Next: hybridret search {shlex.quote(str(output))} "what you look for"')
 
 
 @app.command()
@@ -156,6 +164,8 @@ def add(
         bool, typer.Option("--upsert", help="Replace documents whose ids are present, with all of their chunks.")
     ] = False,
     chunk: Chunks = False,
+    chunk_size: ChunkSize = CHUNK_CHARACTERS,
+    chunk_overlap: ChunkOverlap = OVERLAP_CHARACTERS,
     text_field: TextField = None,
     id_field: IdField = None,
     title_field: TitleField = None,
@@ -167,7 +177,8 @@ def add(
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
-    documents = _read_documents(corpus, chunk, FieldNames(text_field, id_field, title_field))
+    fields, chunking = FieldNames(text_field, id_field, title_field), Chunking(chunk_size, chunk_overlap)
+    documents = _read_documents(corpus, chunk, fields, chunking)
     known = opened.get(drawn(opened.ids()))
     with _without_poison(documents, known, quarantine) as kept, progress_bars() as progress:
         added = opened.add(kept, replace=upsert, progress=progress)
@@ -278,13 +289,15 @@ def evaluate(
         _print_tables(metrics_table(f"{dataset} {split}: {len(queries.queries)} queries", metrics))
 
 
-def _read_documents(corpus: str, chunk: bool, fields: FieldNames) -> list[Document]:
-    """The documents of a corpus, split where that is wanted."""
+def _read_documents(corpus: str, chunk: bool, fields: FieldNames, chunking: Chunking) -> list[Document]:
+    """The documents of a corpus, split where that is wanted; says what became of its files."""
     from hybridret.data.chunk import chunk_documents
-    from hybridret.data.readers import find_source, read_corpus
+    from hybridret.data.readers import find_source, read_files
 
-    documents = read_corpus(find_source(corpus), fields)
-    return list(chunk_documents(documents)) if chunk else documents
+    documents, report = read_files(find_source(corpus), fields, chunking)
+    if report.read:
+        print("\n".join(report.lines()), file=sys.stderr)
+    return list(chunk_documents(documents, chunking=chunking)) if chunk else documents
 
 
 @contextmanager

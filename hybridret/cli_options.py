@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 CORPUS_HELP = (
-    "A BEIR folder, a .jsonl, .json, .csv, .tsv or .parquet file (also .gz), a folder of .txt and .md, or python-docs."
+    "A folder of files (text, Markdown, HTML, PDF, Word, notebooks, code, tables), one such file, a BEIR folder, or "
+    "python-docs."
 )
 BundlePath = Annotated[Path, typer.Argument(help="The bundle's folder.")]
 QuarantinePath = Annotated[
@@ -16,8 +17,10 @@ QuarantinePath = Annotated[
     typer.Option(help="Write documents that look poisoned to this new .jsonl file instead of taking them in."),
 ]
 Chunks = Annotated[
-    bool, typer.Option("--chunk", help="Split documents longer than 1,000 characters; folders of text always are.")
+    bool, typer.Option("--chunk", help="Split long documents of tables too; those of text files always are.")
 ]
+ChunkSize = Annotated[int, typer.Option(help="Characters of a chunk at most.")]
+ChunkOverlap = Annotated[int, typer.Option(help="Characters at most that neighbouring chunks share.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 TextField = Annotated[
     str | None, typer.Option(help="Field of a record that is the text, such as story or meta.plot.", metavar="NAME")

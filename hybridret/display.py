@@ -15,8 +15,10 @@ from rich.table import Table
 
 from hybridret.data.poison import Suspect
 from hybridret.types import RETRIEVERS, Document, Hit, Progress
+from hybridret.words import WORD
 
 _SNIPPET, _N_TOKENS, _N_SUSPECTS = 70, 8, 5
+_LEAST_WORD, _LEAD = 3, 12
 
 
 @contextmanager
@@ -52,9 +54,31 @@ def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document]) -
         table.add_column(name, justify="right")
     for place, (hit, document) in enumerate(zip(hits, documents, strict=True), 1):
         ranks = [str(hit.details[name].rank or "-") for name in names]
-        snippet = " ".join(document.text.split())[:_SNIPPET]
+        snippet = matching_passage(document.text, title, _SNIPPET)
         table.add_row(str(place), f"{hit.score:.3f}", escape(hit.doc_id), escape(snippet), *ranks)
     return table
+
+
+def matching_passage(text: str, query: str, width: int) -> str:
+    """The part of a text on one line in which the most words of a query stand, the first such part; else its beginning.
+
+    Args:
+        text: The text.
+        query: The query.
+        width: Characters of the part at most.
+    """
+    line = " ".join(text.split())
+    wanted = {word for word in WORD.findall(query.lower()) if len(word) >= _LEAST_WORD}
+    places = [(match.start(), match[0]) for match in WORD.finditer(line.lower()) if match[0] in wanted]
+    best, most = 0, 0
+    for at, (start, _) in enumerate(places):
+        words = {word for place, word in places[at:] if place + len(word) <= start + width - 2 * _LEAD}
+        if len(words) > most:
+            best, most = start, len(words)
+    start = max(0, best - _LEAD)
+    if best + _LEAD < width or not most:
+        start = 0
+    return ("…" if start else "") + line[start : start + width - bool(start)]
 
 
 def suspect_lines(suspects: Sequence[Suspect], total: int, quarantine: Path | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from finetune.cleaning.labels import rename_grades
 from finetune.cleaning.normal import words
 from finetune.types import Question
-from hybridret.data.chunk import chunk_documents
+from hybridret.data.chunk import USUAL_CHUNKING, Chunking, chunk_documents
 from hybridret.types import Chunk, Document
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -28,7 +28,12 @@ class SplitCorpus(NamedTuple):
     scores: dict[str, dict[str, float]]
 
 
-def split_corpus(documents: Sequence[Document], questions: Iterable[Question], scores: Scores) -> SplitCorpus:
+def split_corpus(
+    documents: Sequence[Document],
+    questions: Iterable[Question],
+    scores: Scores,
+    chunking: Chunking = USUAL_CHUNKING,
+) -> SplitCorpus:
     """Splits long documents into the chunks that are indexed and trained on.
 
     A label of a document that is split goes to one of its chunks: the one that holds the written answer, else the one
@@ -38,11 +43,12 @@ def split_corpus(documents: Sequence[Document], questions: Iterable[Question], s
         documents: The corpus.
         questions: Labelled questions.
         scores: Soft labels by query id and document id.
+        chunking: The size of chunks, and how much neighbours share.
 
     Raises:
         InputError: A document that is split has a metadata field that its chunks need.
     """
-    texts = list(chunk_documents(documents))
+    texts = list(chunk_documents(documents, chunking=chunking))
     chunks: dict[str, list[Document]] = {}
     for text in texts:
         if isinstance(text, Chunk) and text.parent is not None:

@@ -74,7 +74,7 @@ def make_document(record: Mapping[str, Any], path: Path, number: int, names: Fie
         if not isinstance(value, str):
             raise CorpusError(f"{place}: {field}: id, title and text must be strings, not {value!r}")
     metadata = {**({title_field: title} if title else {}), **rest}
-    metadata = _keep_plain(metadata if is_own else _merge_metadata(metadata, place), place)
+    metadata = keep_plain(metadata if is_own else _merge_metadata(metadata, place), place)
     document = Document(doc_id, f"{title} {text}".strip(), metadata)
     return Chunk(*document) if FIELD in metadata and document.parent is not None else document
 
@@ -183,7 +183,7 @@ def _merge_metadata(fields: dict[str, Any], place: str) -> dict[str, Any]:
     return merged
 
 
-def _keep_plain(fields: dict[str, Any], place: str) -> dict[str, Any]:
+def keep_plain(fields: dict[str, Any], place: str) -> dict[str, Any]:
     """The fields that have a value, as metadata can hold them."""
     if odd := [name for name in fields if not isinstance(name, str)]:
         raise CorpusError(f"{place}: the name of a field must be a string, not {odd[0]!r}")
