@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from finetune.recipe import Recipe, Setting, changed, parse_value, read_recipe, settings
 from hybridret.cli_options import (
@@ -31,6 +33,15 @@ if TYPE_CHECKING:
     from finetune.formats import LabelledSet
 
 _NOT_GIVEN = None
+
+
+def show_all_help(context: typer.Context, wanted: bool) -> None:
+    """Prints the help with the settings of all stages, which it has no room for otherwise."""
+    if wanted:
+        for parameter in context.command.params:
+            parameter.hidden = False  # type: ignore[attr-defined]
+        print(context.get_help())
+        raise typer.Exit
 
 
 def finetune(
@@ -58,16 +69,17 @@ def finetune(
         Path | None, typer.Option(help="Judgements of BEIR queries; queries without a row are ignored.")
     ] = None,
     answers: Annotated[Path | None, typer.Option(help="Written answers to BEIR queries.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time for the whole run. [default: 10]")] = None,
+    minutes: Annotated[float | None, typer.Option(help=escape("Time for the whole run. [default: 10]"))] = None,
     recipe: Annotated[Path | None, typer.Option(help="YAML file of settings, as {stage: {setting: value}}.")] = None,
     model: Annotated[str | None, typer.Option(help="Base model: a folder or a hub id.")] = None,
     task: Annotated[str | None, typer.Option(help="Task whose prompts to use, for LLM-Embedder models.")] = None,
     query_prompt: QueryPrompt = None,
     document_prompt: DocumentPrompt = None,
     language: Annotated[str, typer.Option(help="Language of the BM25 stemmer, or none.")] = "english",
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help=escape("Seed of everything random. [default: 0]"))] = None,
     work: Annotated[
-        Path | None, typer.Option(help="Folder of the stages' artefacts. [default: the bundle's name with .work]")
+        Path | None,
+        typer.Option(help=escape("Folder of the stages' artefacts. [default: the bundle's name with .work]")),
     ] = None,
     resume: Annotated[
         bool,
@@ -80,6 +92,10 @@ def finetune(
     id_field: IdField = None,
     title_field: TitleField = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+    help_all: Annotated[
+        bool,
+        typer.Option("--help-all", callback=show_all_help, is_eager=True, help="Show the settings of all stages, too."),
+    ] = False,
     **stages: str | None,
 ) -> None:
     """Fine-tune the dense retriever on a corpus, with or without labelled questions, and write a bundle.
@@ -232,26 +248,28 @@ def _go_on(
 
 
 def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    decision = report["decision"]
+    from hybridret.display import make_console
+
+    decision, docid = report["decision"], report["docid"]
     table = Table(title=f"{decision['questions']} held-out questions ({decision['held_out']})", title_justify="left")
-    for column in ("share of new weights", "nDCG@10 before", "after", "Recall@10 before", "after", "p", "general", ""):
-        table.add_column(column, justify="right")
-    for trial in decision["trials"]:
-        general = "-" if trial["general"] is None else "{:.3f} -> {:.3f}".format(*trial["general"])
-        values = [f"{trial[side][name]:.3f}" for name in ("nDCG@10", "Recall@10") for side in ("old", "new")]
-        shipped = "shipped" if trial["ratio"] == decision["ratio"] else ""
-        table.add_row(f"{trial['ratio']:.2f}", *values, f"{trial['p']:.2g}", general, shipped)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    for column in ("", "before", "after"):
+        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
+    for measure, values in report["gain"].items():
+        name = measure if measure.startswith("hybrid") else f"dense {measure}"
+        table.add_row(name, f"{values['before']:.3f}", f"{values['after']:.3f}")
+    if docid is not None and isinstance(docid["decision"].get("docid"), dict):
+        trial = docid["decision"]["docid"]
+        after = trial["new"] if docid["decision"]["shipped"] else trial["old"]
+        table.add_row("docid nDCG@10", f"{trial['old']['nDCG@10']:.3f}", f"{after['nDCG@10']:.3f}")
+    console = make_console()
     console.print(table)
     console.print(escape(decision["sentence"]))
     if report["whitening"] is not None:
         console.print(escape(report["whitening"]["sentence"]))
-    if report["docid"] is not None:
-        console.print(escape(report["docid"]["decision"]["sentence"]))
+    if docid is not None:
+        console.print(escape(docid["decision"]["sentence"]))
     for note in report["notes"]:
         console.print(escape(f"Note: {note}."))
     if report["cleaning"]:
@@ -263,12 +281,13 @@ def _show(report: dict[str, Any]) -> None:
             f"artefacts in {report['work']}."
         )
     )
+    print(f'Next: hybridret search {shlex.quote(report["bundle"])} "what you look for"')
 
 
 def _show_update(report: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+
+    from hybridret.display import make_console
 
     table = Table(title="Recall@10 of held-out questions before and after each batch", title_justify="left")
     sides = ("old: dense", "old: docid", "new: dense", "new: docid")
@@ -281,7 +300,7 @@ def _show_update(report: dict[str, Any]) -> None:
             for name in ("dense", "docid")
         ]
         table.add_row(str(each["batch"]), str(each["new_documents"]), *values, f"{each['ratio']:.2f}")
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = make_console()
     console.print(table)
     console.print(escape(report["sentence"]))
     console.print(
@@ -304,7 +323,8 @@ def _with_settings(command: Any) -> Any:
         shown = json.dumps(setting.default, default=list)
         option = typer.Option(
             _flag(setting),
-            help=f"{setting.help} [default: {shown}]",
+            help=escape(f"{setting.help} [default: {shown}]"),
+            hidden=True,
             rich_help_panel=f"Stage {setting.stage}",
             metavar="VALUE",
             show_default=False,

@@ -30,6 +30,8 @@ from hybridret.cli_options import (
     QueryPrompt,
     TextField,
     TitleField,
+    Verbose,
+    part_dashes,
 )
 from hybridret.data.chunk import CHUNK_CHARACTERS, OVERLAP_CHARACTERS, Chunking
 from hybridret.data.records import FieldNames
@@ -62,13 +64,18 @@ def _options(
 
 
 @app.command()
-def demo(as_json: AsJson = False) -> None:
+def demo(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of the bundle to write; asked again where it is there.")
+    ] = Path("python-docs-bundle"),
+    as_json: AsJson = False,
+) -> None:
     """Index Python's own documentation, ask it questions, and compare the retrievers."""
     from hybridret.demo import run_demo
-    from hybridret.display import metrics_table, progress_bars, side_by_side
+    from hybridret.display import best_system, metrics_table, progress_bars, side_by_side
 
     with progress_bars() as progress:
-        result = run_demo(progress)
+        result = run_demo(output, progress)
     report = result.report
     if as_json:
         _print_json(report)
@@ -79,6 +86,8 @@ def demo(as_json: AsJson = False) -> None:
         f"documents; indexed in {report['index_seconds']} s, all in {report['seconds']} s"
     )
     _print_tables(*tables, metrics_table(title, report["metrics"]))
+    print(best_system(report["metrics"]))
+    print(f'The bundle is in {output}. Next: hybridret search {shlex.quote(str(output))} "read a file line by line"')
 
 
 @app.command()
@@ -101,11 +110,12 @@ def index(
     id_field: IdField = None,
     title_field: TitleField = None,
     quarantine: QuarantinePath = None,
+    verbose: Verbose = False,
 ) -> None:
     """Index a corpus and write a bundle; documents that look poisoned are named on stderr."""
     from hybridret.config import Config
     from hybridret.dense import make_encoder
-    from hybridret.display import facts_table, progress_bars
+    from hybridret.display import facts_table, progress_bars, tell_facts
     from hybridret.hybrid import HybridIndex
     from hybridret.store.folders import check_target
 
@@ -119,7 +129,9 @@ def index(
         built = HybridIndex.build(
             kept, encoder, Config(index=kind, language=language), output, progress, fit=not no_fit
         )
-    _print_tables(facts_table(f"Indexed {corpus}", built.info()))
+    print("\n".join(tell_facts(built.info())))
+    if verbose:
+        _print_tables(facts_table(f"Indexed {corpus}", built.info()))
     print(f'Next: hybridret search {shlex.quote(str(output))} "what you look for"')
 
 
@@ -136,7 +148,7 @@ def search(
     explain: Annotated[bool, typer.Option("--explain", help="Say why each hit is where it is.")] = False,
 ) -> None:
     """Search a bundle."""
-    from hybridret.display import explanation_table, hits_table
+    from hybridret.display import explanation_table, hits_table, make_console
     from hybridret.hybrid import HybridIndex
 
     opened = HybridIndex.open(bundle)
@@ -153,7 +165,7 @@ def search(
             entry["explanation"] = reason
         _print_json({"query": query, "hits": shown})
         return
-    _print_tables(hits_table(query, hits, documents), *map(explanation_table, reasons))
+    _print_tables(hits_table(query, hits, documents, make_console().width), *map(explanation_table, reasons))
 
 
 @app.command()
@@ -240,15 +252,17 @@ def check(
 
 
 @app.command()
-def info(bundle: BundlePath, as_json: AsJson = False) -> None:
-    """Show what a bundle holds: counts, settings, sizes, what the model's window cut off."""
-    from hybridret.display import facts_table
+def info(bundle: BundlePath, as_json: AsJson = False, verbose: Verbose = False) -> None:
+    """Say what a bundle holds and how it answers; with --verbose all counts, settings and sizes."""
+    from hybridret.display import facts_table, tell_facts
     from hybridret.hybrid import HybridIndex
 
     facts = HybridIndex.open(bundle).info()
     if as_json:
         _print_json(facts)
-    else:
+        return
+    print("\n".join(tell_facts(facts)))
+    if verbose:
         _print_tables(facts_table(str(bundle), facts))
 
 
@@ -344,9 +358,9 @@ def _print_json(document: dict[str, Any]) -> None:
 
 
 def _print_tables(*tables: Any) -> None:
-    from rich.console import Console
+    from hybridret.display import make_console
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = make_console()
     for table in tables:
         console.print(table)
 
@@ -363,8 +377,12 @@ def main() -> None:
     for command in entry_points(group="hybridret.commands"):
         if command.name not in known:
             app.command(name=command.name)(command.load())
+    arguments = sys.argv[1:]
+    if arguments[:1] in (["search"], ["delete"]):
+        commands: Any = typer.main.get_command(app)
+        arguments = [arguments[0], *part_dashes(commands.commands[arguments[0]], arguments[1:])]
     try:
-        app()
+        app(arguments)
     except HybridretError as error:
         message = " ".join(str(error).split())
         print(f"hybridret: {message}", file=sys.stderr)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hybridret.data.dataset import read_dataset
 from hybridret.data.readers import PYTHON_DOCS, read_corpus
 from hybridret.dense import make_encoder
+from hybridret.errors import BundleError
 from hybridret.evaluation import SYSTEMS, evaluate
 from hybridret.hybrid import HybridIndex
-from hybridret.types import Hit, Progress
+from hybridret.store.bundle import DATABASE
+from hybridret.store.folders import check_target
+from hybridret.types import Document, Hit, Progress
 
 QUESTIONS = (
     "run a shell command and get its output as a string",
@@ -18,6 +22,16 @@ QUESTIONS = (
     "split a path into folder and file name",
 )
 _SHOWN = 5
+
+
+def _index(documents: list[Document], output: Path, progress: Progress | None) -> HybridIndex:
+    if not (output / DATABASE).is_file():
+        check_target(output)
+        return HybridIndex.build(documents, make_encoder(), path=output, progress=progress, fit=True)
+    index = HybridIndex.open(output)
+    if index.ids() != {document.doc_id for document in documents}:
+        raise BundleError(f"{output} is a bundle of other documents; give another folder (-o)")
+    return index
 
 
 class Demo(NamedTuple):
@@ -32,10 +46,11 @@ class Demo(NamedTuple):
     report: dict[str, Any]
 
 
-def run_demo(progress: Progress | None = None) -> Demo:
-    """Indexes the built-in corpus in memory, asks a few questions and measures on the test questions.
+def run_demo(output: Path, progress: Progress | None = None) -> Demo:
+    """Indexes the built-in corpus, asks a few questions and measures on the test questions.
 
     Args:
+        output: Folder of the bundle; one that holds this corpus is opened instead of being written.
         progress: Told how far the work is.
 
     Returns:
@@ -43,7 +58,7 @@ def run_demo(progress: Progress | None = None) -> Demo:
     """
     start = time.perf_counter()
     documents = read_corpus(PYTHON_DOCS)
-    index = HybridIndex.build(documents, make_encoder(), progress=progress, fit=True)
+    index = _index(documents, output, progress)
     indexed = time.perf_counter()
     dataset = read_dataset(PYTHON_DOCS, "test", {document.doc_id for document in documents})
     answers = {

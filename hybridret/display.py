@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +21,25 @@ from hybridret.types import RETRIEVERS, Document, Hit, Progress
 from hybridret.words import WORD
 
 _SNIPPET, _N_TOKENS, _N_SUSPECTS = 70, 8, 5
+_WIDE, _UNCUT = 100, 1000
+"""From how many characters a line on there is room for the retrievers' ranks; what a line has where nothing is cut."""
+_FIXED, _RANK, _LEAST_SNIPPET = 24, 8, 20
+_LINE_SECONDS = 5.0
 _LEAST_WORD, _LEAD = 3, 12
+
+
+def make_console() -> Console:
+    """The console that tables go to: as wide as the terminal or COLUMNS; without either nothing is cut."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if known else _UNCUT)
 
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """Shows a bar with the time left for each label of work, on stderr."""
+    """Shows on stderr how far work is: a bar with the time left for each label, or lines where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield _progress_lines()
+        return
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,20 +58,46 @@ def progress_bars() -> Iterator[Progress]:
         yield report
 
 
-def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document]) -> Table:
-    """A query's hits with each retriever's rank of them."""
+def _progress_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Prints a line every few seconds, none for what is done before."""
+    last = clock()
+
+    def report(label: str, done: int, total: int) -> None:
+        nonlocal last
+        now = clock()
+        if now - last >= _LINE_SECONDS:
+            last = now
+            print(f"{label}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def hits_table(title: str, hits: Sequence[Hit], documents: Sequence[Document], width: int = _WIDE) -> Table:
+    """A query's hits with each retriever's rank of them.
+
+    Ranks, scores and ids are always there whole; where room is short the retrievers' ranks go, then the passages.
+
+    Args:
+        title: The query.
+        hits: Its hits.
+        documents: Their documents.
+        width: Characters of a line.
+    """
     table = Table(title=escape(title), title_justify="left")
-    table.add_column("#", justify="right")
-    table.add_column("score", justify="right")
-    table.add_column("document", style="bold")
-    table.add_column("text", overflow="ellipsis", no_wrap=True, max_width=_SNIPPET)
-    names = [name for name in RETRIEVERS if hits and name in hits[0].details]
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("document", style="bold", overflow="fold")
+    longest = min(max((len(hit.doc_id) for hit in hits), default=0), width // 3)
+    names = [name for name in RETRIEVERS if hits and name in hits[0].details] if width >= _WIDE else []
+    room = min(_SNIPPET, width - longest - _FIXED - _RANK * len(names))
+    if room >= _LEAST_SNIPPET:
+        table.add_column("text", overflow="ellipsis", no_wrap=True, max_width=room)
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for place, (hit, document) in enumerate(zip(hits, documents, strict=True), 1):
         ranks = [str(hit.details[name].rank or "-") for name in names]
-        snippet = matching_passage(document.text, title, _SNIPPET)
-        table.add_row(str(place), f"{hit.score:.3f}", escape(hit.doc_id), escape(snippet), *ranks)
+        passage = [escape(matching_passage(document.text, title, room))] if room >= _LEAST_SNIPPET else []
+        table.add_row(str(place), f"{hit.score:.3f}", escape(hit.doc_id), *passage, *ranks)
     return table
 
 
@@ -168,6 +210,53 @@ def metrics_table(title: str, metrics: dict[str, dict[str, float]]) -> Table:
             system, *(f"{values[name]:.1f}" if name.startswith("latency") else f"{values[name]:.3f}" for name in names)
         )
     return table
+
+
+def best_system(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """Which system answers best, in words."""
+    means = {system: values["nDCG@10"] for system, values in metrics.items()}
+    best = max(means, key=lambda system: means[system])
+    others = ", ".join(f"{system} {value:.3f}" for system, value in means.items() if system != best)
+    return f"{best} answers best: nDCG@10 {means[best]:.3f} ({others})."
+
+
+def tell_facts(facts: Mapping[str, Any]) -> list[str]:
+    """What an index holds and how it answers, in words.
+
+    Args:
+        facts: From ``HybridIndex.info``.
+    """
+    place = "" if facts["path"] is None else f" in {facts['path']}"
+    lines = [f"{facts['documents']:,} documents{place}; model {facts['model']}, {facts['dimension']} dimensions."]
+    if (prompts := facts.get("prompts")) and any(prompts.values()):
+        told = "; ".join(f"before each {kind} stands {text!r}" for kind, text in prompts.items() if text)
+        lines.append(f"Prompts: {told}.")
+    if cut := facts["cut_by_window"]["documents"]:
+        lines.append(f"{cut:,} documents are longer than the model's window; --chunk would split them.")
+    docid = facts["docid"]
+    trained = docid is not None and docid["trained"]
+    fusion = facts["fusion"]
+    if "rule" in fusion:
+        lines.append(f"Dense, bm25 and docid are fused by the rule {fusion['rule']}.")
+    else:
+        weighed = trained and fusion["weights"].get("docid")
+        lines.append(
+            f"Dense{', bm25 and trained docids' if weighed else ' and bm25'} answer together"
+            + (
+                "."
+                if weighed
+                else "; docids are trained, and weigh nothing until labels show that they help."
+                if trained
+                else "; docids are untrained: they can be searched, and weigh nothing."
+            )
+        )
+        lines.append(
+            fusion.get("reason") or "The weights are those that fit corpora at large; nothing was fitted here."
+        )
+    if facts.get("updates"):
+        lines.append(f"It has gone on learning {len(facts['updates'])} times (finetune --continue).")
+    lines.append("All facts: hybridret info --verbose, or --json.")
+    return lines
 
 
 def facts_table(title: str, facts: dict[str, Any]) -> Table:

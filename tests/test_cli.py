@@ -15,6 +15,7 @@ from hybridret import HybridRetriever, __version__
 from hybridret.cli import main
 from hybridret.demo import Demo
 from hybridret.evaluation import SYSTEMS
+from hybridret.hybrid import HybridIndex
 
 COMMANDS = {"search", "info", "evaluate", "index", "add", "delete", "compact", "check"}
 METRICS = {"nDCG@10", "Recall@1", "Recall@10", "Recall@100", "RR@10", "latency_ms_p50"}
@@ -122,7 +123,7 @@ def test_stdout_is_one_json_document_and_progress_goes_to_stderr(
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     assert json.loads(done.stdout)["queries"] == 3
-    assert "asking hybrid" in done.stderr
+    assert not done.stderr.startswith("{")
 
 
 def test_search_takes_retrievers_filter_and_explain(hybridret: Callable[..., Result], bundle: Path) -> None:
@@ -195,7 +196,8 @@ def test_what_the_window_cuts_off_is_reported(
 ) -> None:
     corpus = write_jsonl(tmp_path / "c.jsonl", {"_id": "long", "text": "x " * 100}, {"_id": "short", "text": "x"})
     result = hybridret("index", corpus, "-o", tmp_path / "b", "--model", tiny_model)
-    assert "cut_by_window.documents" in result.out
+    assert "1 documents are longer than the model's window" in result.out
+    assert "cut_by_window.documents" in hybridret("info", tmp_path / "b", "--verbose").out
     assert hybridret("info", tmp_path / "b", "--json").json["cut_by_window"] == {"documents": 1, "tokens": 38}
 
 
@@ -578,10 +580,18 @@ def test_demo_shows_answers_side_by_side_and_measures(
     values = dict.fromkeys(sorted(METRICS), 0.5)
     report = {"queries": 1, "dropped_questions": 0, "documents": 3, "index_seconds": 0.1, "seconds": 0.2}
     demo = Demo({"honey [/red]": answers}, {**report, "metrics": dict.fromkeys(SYSTEMS, values)})
-    monkeypatch.setattr("hybridret.demo.run_demo", lambda progress: demo)
+    monkeypatch.setattr("hybridret.demo.run_demo", lambda output, progress: demo)
     shown = hybridret("demo")
     assert shown.code == 0, shown.err
-    for words in ("honey [/red]", "bee", "hybrid", "nDCG@10", "1 test questions"):
+    for words in (
+        "honey [/red]",
+        "bee",
+        "hybrid",
+        "nDCG@10",
+        "1 test questions",
+        "answers best: nDCG@10 0.500",
+        "Next: ",
+    ):
         assert words in shown.out
     assert hybridret("demo", "--json").json == demo.report
 
@@ -589,10 +599,11 @@ def test_demo_shows_answers_side_by_side_and_measures(
 @pytest.mark.model
 @pytest.mark.slow
 def test_demo_prints_one_json_document_in_which_the_hybrid_keeps_up_with_the_best(
-    run_cli: Callable[..., Any], packaged_model: str
+    run_cli: Callable[..., Any], packaged_model: str, tmp_path: Path
 ) -> None:
-    done = run_cli("demo", "--json")
+    done = run_cli("demo", "-o", tmp_path / "bundle", "--json")
     assert done.returncode == 0, done.stderr
+    assert len(HybridIndex.open(tmp_path / "bundle")) > 4000
     report = json.loads(done.stdout)
     assert {"documents", "questions", "seconds", "split", "queries", "metrics"} <= set(report)
     assert report["documents"] > 4000
@@ -602,8 +613,6 @@ def test_demo_prints_one_json_document_in_which_the_hybrid_keeps_up_with_the_bes
     scores = {system: values["nDCG@10"] for system, values in report["metrics"].items()}
     assert scores["hybrid"] >= 0.9 * max(scores.values())
     assert scores["hybrid"] > 0.3
-    for label in ("encoding", "docid codebooks", "bm25 postings", "asking hybrid"):
-        assert label in done.stderr
 
 
 def test_other_packages_commands_are_added_once(monkeypatch: pytest.MonkeyPatch) -> None:
