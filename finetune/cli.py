@@ -6,7 +6,8 @@ import inspect
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from finetune.formats import LabelledSet
 
 _NOT_GIVEN = None
+_INTERRUPTED = 130
+"""The exit code of a program that SIGINT ended, as shells have it."""
 
 
 def show_all_help(context: typer.Context, wanted: bool) -> None:
@@ -69,7 +72,9 @@ def finetune(
         Path | None, typer.Option(help="Judgements of BEIR queries; queries without a row are ignored.")
     ] = None,
     answers: Annotated[Path | None, typer.Option(help="Written answers to BEIR queries.")] = None,
-    minutes: Annotated[float | None, typer.Option(help=escape("Time for the whole run. [default: 10]"))] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help=escape("Time for training; what comes on top is announced. [default: 10]"))
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="YAML file of settings, as {stage: {setting: value}}.")] = None,
     model: Annotated[str | None, typer.Option(help="Base model: a folder or a hub id.")] = None,
     task: Annotated[str | None, typer.Option(help="Task whose prompts to use, for LLM-Embedder models.")] = None,
@@ -81,6 +86,9 @@ def finetune(
         Path | None,
         typer.Option(help=escape("Folder of the stages' artefacts. [default: the bundle's name with .work]")),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the stages' models, vectors and checkpoints when all is done.")
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Skip stages whose inputs did not change; go on with an interrupted training."),
@@ -141,7 +149,8 @@ def finetune(
     labelled = _labels(queries, qrels, answers, documents)
     corpus_and_labels = (documents, labelled.questions, labelled.scores)
     split = split_corpus(*corpus_and_labels, chunking) if chunk else SplitCorpus(*corpus_and_labels)
-    with progress_bars() as progress:
+    place = output.with_name(output.name + ".work") if work is None else work
+    with _telling_what_is_kept(place), progress_bars() as progress:
         report = run(
             split.documents,
             output,
@@ -157,6 +166,8 @@ def finetune(
             work=work,
             resume=resume,
             progress=progress if is_first() else None,
+            announce=lambda text: print(text, file=sys.stderr, flush=True),
+            keep=keep,
         )
     if not is_first():
         return
@@ -164,6 +175,20 @@ def finetune(
         print(json.dumps(report))
     else:
         _show(report)
+
+
+@contextmanager
+def _telling_what_is_kept(work: Path) -> Iterator[None]:
+    """Ends an interrupted run with one line that says what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        print(
+            f"hybridret: interrupted; finished stages and checkpoints are kept in {work}: the same command with "
+            "--resume goes on",
+            file=sys.stderr,
+        )
+        raise typer.Exit(_INTERRUPTED) from error
 
 
 def _documents(corpus: str, fields: FieldNames, chunking: Chunking) -> list[Any]:
@@ -241,7 +266,8 @@ def _go_on(
     questions = labelled.questions
     if splitting is not None:
         new_documents, questions, _ = split_corpus(new_documents, questions, labelled.scores, chunking)
-    with progress_bars() as progress:
+    place = bundle.with_name(bundle.name + ".update") if work is None else work
+    with _telling_what_is_kept(place), progress_bars() as progress:
         return continue_training(
             bundle, new_documents, questions=questions, recipe=recipe, work=work, resume=resume, progress=progress
         )

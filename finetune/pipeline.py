@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from hybridret.models import DEFAULT_MODEL
 from hybridret.store.folders import check_target
 from hybridret.types import Document, Progress
 
+_log = logging.getLogger(__name__)
 NO_PROMPTS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -39,6 +41,8 @@ def finetune(
     work: Path | str | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    announce: Callable[[str], None] = _log.info,
+    keep: bool = True,
 ) -> dict[str, Any]:
     """Fine-tunes the dense retriever on a corpus and writes a bundle.
 
@@ -57,6 +61,9 @@ def finetune(
         work: Folder for the stages' artefacts; by default beside the bundle, named after it with ``.work``.
         resume: Whether stages whose inputs have not changed are skipped, and an interrupted training is gone on with.
         progress: Told how far the work is.
+        announce: Told, before training, how long it will take and what comes on top.
+        keep: Whether models, vectors and checkpoints of the stages stay in the work folder when all is done; the
+            decisions, soft labels and logs always do.
 
     Returns:
         The report, as JSON can hold it: ``documents``, ``questions``, ``stages``, ``decision``, ``whitening``,
@@ -83,9 +90,15 @@ def finetune(
     parallel.join()
     folder = WorkFolder(place, resume, parallel.is_first(), parallel.wait, parallel.outside_group)
     run = Run(documents, questions, recipe, folder, model or DEFAULT_MODEL, task, language, progress, prompts, scores)
+    cleaned, encoded = run.clean, run.base_vectors
+    if parallel.is_first() and not (recipe.dense.max_steps and recipe.docid.max_steps):
+        announce(
+            f"training takes {recipe.minutes:g} min; making questions, comparing models and writing the index take "
+            f"about {max(1, round(run.estimate_rest() / 60))} min more"
+        )
     stages = {
-        "clean": run.clean,
-        "vectors": run.base_vectors,
+        "clean": cleaned,
+        "vectors": encoded,
         "queries": run.questions,
         "pretrain": run.pretrained,
         "negatives": run.negatives,
@@ -101,6 +114,8 @@ def finetune(
     report["notes"] = [*notes, *report["notes"]]
     if parallel.is_first():
         write_mapping(place / "report.json", report)
+        if not keep:
+            folder.remove_artefacts()
     return report
 
 

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 DOCUMENTS, QUESTIONS, HELD_OUT = "documents.jsonl", "questions.jsonl", "held_out.jsonl"
 MODEL, VECTORS, REPORT = "model", "vectors.npy", "report.json"
 CHOOSING = 0.1
-"""The most of the whole time that goes into choosing, by labelled questions, how much of the new weights is shipped."""
-_INDEX_ENCODINGS, _RESERVED_SECONDS, _LEAST_TRAINING = 0.3, 20.0, 0.2
-"""Kept for the index, whose documents the gate has encoded but for those that training did not see."""
+"""The most of the time for training that, beside it, goes into choosing how much of the new weights labels ship."""
+_INDEX_ENCODINGS, _OTHER_SECONDS = 0.3, 20.0
+"""What the index encodes of its documents, the gate having encoded those that training saw; and what else there is."""
 _ROOM, _PAIR_COST, _ENOUGH_STEPS = 2, 6.0, 24
 
 
@@ -207,7 +207,7 @@ class Preparation:
             return None
         from finetune.pretraining import pretrain
 
-        seconds = config.share * self.seconds_left()
+        seconds = config.share * self.training_seconds
 
         def make(folder: Path) -> dict[str, Any]:
             model = load_model(self.model_name)
@@ -364,19 +364,17 @@ class Preparation:
             size //= 2
         return replace(config, batch_size=parallel.agreed(size))
 
-    def seconds_left(self, has_decided: bool = False) -> float:
-        """Time for training: what the other stages leave of the whole, but at least a fifth of it.
+    @property
+    def training_seconds(self) -> float:
+        """Time for training, of dense and of docids together."""
+        return 60 * self.recipe.minutes
 
-        Args:
-            has_decided: Whether the gate has, so that no time need be kept for it.
-        """
-        whole, encoding = 60 * self.recipe.minutes, float(self.base_vectors.facts["encoding"])
-        reserved = _INDEX_ENCODINGS * encoding + _RESERVED_SECONDS
-        if not has_decided:
-            general = 0 if self.general is None else len(self.general.documents)
-            reserved += (1 + 2 * general / max(len(self.texts), general)) * encoding
-            reserved += CHOOSING * whole if self.is_labelled else 0.0
-        return max(whole - self.work.spent - reserved, _LEAST_TRAINING * whole)
+    def estimate_rest(self) -> float:
+        """About how many seconds the stages take that do not train: comparing models, and writing the index."""
+        general = 0 if self.general is None else len(self.general.documents)
+        encoded = (1 + _INDEX_ENCODINGS) * len(self.texts) + 2 * general
+        choosing = CHOOSING * self.training_seconds if self.labelled else 0.0
+        return encoded * self.document_seconds + choosing + _OTHER_SECONDS
 
     @property
     def is_labelled(self) -> bool:

@@ -39,7 +39,7 @@ class Recipe:
         whiten: How strongly its vectors may be whitened.
         docid: How the docid retriever is trained.
         continual: How it goes on with new documents.
-        minutes: Time for the whole run; training takes what the other stages leave.
+        minutes: Time for training; reading, making questions, comparing and indexing come on top, as announced.
         seed: Seed of everything random.
     """
 

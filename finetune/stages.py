@@ -45,7 +45,8 @@ class Run(Preparation):
             start = time.monotonic()
             begun = self.fresh_start()
             prompts = begun.encoder.prompts
-            seconds = self.seconds_left() * (1 - self.recipe.docid.share)
+            begun_with = 0.0 if self.recipe.pretrain.objective is None else self.recipe.pretrain.share
+            seconds = self.training_seconds * (1 - begun_with) * (1 - self.recipe.docid.share)
 
             def refresher(table: Any, trained: Any) -> Any:
                 mining, every, seed = self.recipe.negatives, config.ance_every, self.recipe.seed
@@ -203,7 +204,7 @@ class Run(Preparation):
             return None
 
         def make(folder: Path) -> dict[str, Any]:
-            seconds = min(self.dense.seconds * given / (1 - given), self.seconds_left(has_decided=True))
+            seconds = min(self.dense.seconds * given / (1 - given), self.training_seconds * given)
             facts: dict[str, Any] = self._docid_training.train_and_decide(self, folder, seconds)
             return facts
 

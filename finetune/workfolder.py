@@ -89,6 +89,16 @@ class WorkFolder:
         folder.mkdir(exist_ok=True)
         return folder
 
+    def remove_artefacts(self) -> None:
+        """Removes what is large: all but the stages' JSON files. A later run with ``resume`` makes it anew."""
+        for path in sorted(self.path.rglob("*"), key=lambda each: -len(each.parts)):
+            is_kept = path.suffix == ".json" and path.parent.parent == self.path
+            if path.is_dir():
+                if not any(path.iterdir()):
+                    path.rmdir()
+            elif not is_kept and path.parent != self.path:
+                path.unlink()
+
     @property
     def spent(self) -> float:
         """Seconds that the stages so far took when they ran, in this run or an earlier one."""

@@ -46,7 +46,6 @@ from hybridret.store.families import family_keys, root_ids
 from hybridret.types import Document, IntArray, Progress
 
 _DOCUMENTS, _PARTS = "documents.jsonl", ("old", "new")
-_RESERVED, _LEAST_TRAINING = 0.15, 0.2
 
 
 class Update:
@@ -58,7 +57,6 @@ class Update:
         labelled: Labelled questions about new or old ones.
         recipe: All settings.
         work: Where artefacts lie.
-        start: When the run began, on the monotonic clock.
         progress: Told how far the work is.
     """
 
@@ -69,11 +67,10 @@ class Update:
         labelled: Sequence[Question],
         recipe: Recipe,
         work: WorkFolder,
-        start: float,
         progress: Progress | None = None,
     ) -> None:
         self.changes, self.new_ids, self.labelled, self.recipe = changes, new_ids, labelled, recipe
-        self.work, self.start, self.progress = work, start, progress
+        self.work, self.progress = work, progress
         self.generation, self.store = changes.generation, changes.store
         self.documents = [document for _, document in self.store.documents()]
 
@@ -178,9 +175,9 @@ class Update:
         """Leaves what the learner trained."""
 
         def make(folder: Path) -> dict[str, Any]:
-            seconds = self._seconds_left()
+            start, seconds = time.monotonic(), 60 * self.recipe.minutes
             material, alterations = self._material(folder / "training", seconds)
-            return self.learner.train(material, folder, self._seconds_left(), alterations)
+            return self.learner.train(material, folder, seconds - (time.monotonic() - start), alterations)
 
         inputs = {
             "docid": asdict(self.recipe.docid),
@@ -215,11 +212,6 @@ class Update:
             )
         places = {} if alterations is None else alterations.places
         return material(exam.documents, old, new, self.new_ids, self.recipe.docid.told, places), alterations
-
-    def _seconds_left(self) -> float:
-        """Time for training: what is left of the whole but for comparing and writing, and at least a fifth of it."""
-        whole = 60 * self.recipe.minutes
-        return max(whole * (1 - _RESERVED) - (time.monotonic() - self.start), _LEAST_TRAINING * whole)
 
     def models(self, ratio: float) -> Models:
         """The old models with a share of the new weights."""
@@ -328,7 +320,7 @@ def _continue(
         folder = WorkFolder(place, resume)
         index.add(added, progress=progress)
         new_ids = {document.doc_id for document in documents}
-        done = Update(changes, new_ids, questions, recipe, folder, start, progress).run(key)
+        done = Update(changes, new_ids, questions, recipe, folder, progress).run(key)
     return {
         "bundle": str(bundle),
         "work": str(place),

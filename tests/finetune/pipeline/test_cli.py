@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -67,7 +70,7 @@ def labels(domain: Any) -> list[str | Path]:
 
 def test_with_labels(command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path) -> None:
     options = ["--recipe", domain.recipe, "--model", tiny_model, "--dense-max-steps", "3", "--queries-count", "0"]
-    done = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options, "--json")
+    done = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options, "--json", "--keep")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert report["steps"] == 3
@@ -282,6 +285,7 @@ def test_a_positive_that_is_a_negative_is_no_negative(
     ]
     path = write_jsonl(tmp_path / "flag.jsonl", *records)
     options = [
+        "--keep",
         "--recipe",
         domain.recipe,
         "--model",
@@ -306,7 +310,7 @@ def test_a_positive_that_is_a_negative_is_no_negative(
 def test_the_work_of_another_program_and_of_a_damaged_stage(
     command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path
 ) -> None:
-    options = ["--recipe", domain.recipe, "--model", tiny_model, "--dense-max-steps", "2", "--json"]
+    options = ["--recipe", domain.recipe, "--keep", "--model", tiny_model, "--dense-max-steps", "2", "--json"]
     assert command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options).code == 0
     (tmp_path / "b.work" / "negatives" / "negatives.json").write_text("{}")
     shutil.rmtree(tmp_path / "b")
@@ -315,3 +319,43 @@ def test_the_work_of_another_program_and_of_a_damaged_stage(
     ran = [name for name, facts in json.loads(again.out)["stages"].items() if not facts["skipped"]]
     assert ran == ["negatives", "index"], "a damaged artefact is made again; what depends on it is the same"
     assert len(HybridRetriever.load(tmp_path / "b").search(["red lamp"], 3)[0]) == 3
+
+
+def test_what_is_large_is_removed_when_all_is_done(
+    command: Callable[..., Result], domain: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    options = ("--model", tiny_model, "--recipe", domain.recipe, "--dense-max-steps", "2")
+    done = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options)
+    assert done.code == 0, done.err
+    assert "making questions, comparing models and writing the index take about" in done.err
+    left = [path for path in (tmp_path / "b.work").rglob("*") if path.is_file()]
+    assert {path.suffix for path in left} == {".json"}
+    assert {"report.json", "labels.json", "decision.json", "log.json"} <= {path.name for path in left}
+    assert sum(path.stat().st_size for path in left) < 1_000_000
+    assert HybridRetriever.load(tmp_path / "b").search(["red lamp"], 3)[0]
+    again = command(domain.folder, "-o", tmp_path / "b", *labels(domain), *options, "--resume", "--json")
+    assert again.code == 0, again.err
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_what_is_kept_and_goes_on(domain: Any, tiny_model: Path, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text("from finetune.cli import finetune\nimport typer\ntyper.run(finetune)\n")
+    arguments = [domain.folder, "-o", tmp_path / "b", "--model", tiny_model, "--recipe", domain.recipe]
+    line = [sys.executable, "-W", "ignore", str(script), *map(str, arguments), "--dense-max-steps"]
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    variables["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen([*line, "100000"], env=variables, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert any("training takes" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, told[-2000:]
+    assert told.splitlines()[-1] == (
+        f"hybridret: interrupted; finished stages and checkpoints are kept in {tmp_path / 'b.work'}: the same command "
+        "with --resume goes on"
+    )
+    assert not (tmp_path / "b").exists()
+    done = subprocess.run([*line, "3", "--resume"], env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert HybridRetriever.load(tmp_path / "b").search(["red lamp"], 3)[0]

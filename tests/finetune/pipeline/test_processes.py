@@ -38,7 +38,7 @@ class Command(NamedTuple):
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         variables["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            [*launcher, str(self.script), *map(str, arguments), "--json"],
+            [*launcher, str(self.script), *map(str, arguments), "--json", "--keep"],
             env=variables, capture_output=True, text=True, timeout=280, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
