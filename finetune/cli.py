@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from finetune.formats import LabelledSet
 
 _NOT_GIVEN = None
+_SHOWN = 10
 _INTERRUPTED = 130
 """The exit code of a program that SIGINT ended, as shells have it."""
 
@@ -112,7 +113,7 @@ def finetune(
     merged with the base model, or the base model is kept. With --continue a bundle learns from new documents without
     forgetting the old ones.
     """
-    from finetune.cleaning.chunks import SplitCorpus, split_corpus
+    from finetune.cleaning.chunks import split_corpus
     from finetune.parallel import is_first
     from finetune.pipeline import finetune as run
     from hybridret.display import progress_bars
@@ -147,8 +148,7 @@ def finetune(
     check_target(output)
     documents = _documents(corpus, fields, chunking)
     labelled = _labels(queries, qrels, answers, documents)
-    corpus_and_labels = (documents, labelled.questions, labelled.scores)
-    split = split_corpus(*corpus_and_labels, chunking) if chunk else SplitCorpus(*corpus_and_labels)
+    split = split_corpus(documents, labelled.questions, labelled.scores, chunking if chunk else None)
     place = output.with_name(output.name + ".work") if work is None else work
     with _telling_what_is_kept(place), progress_bars() as progress:
         report = run(
@@ -224,8 +224,10 @@ def _labels(queries: Path | None, qrels: Path | None, answers: Path | None, docu
         return LabelledSet([], [], {}, {}, [])
     labelled = read_questions(queries, qrels, answers, documents)
     documents.extend(labelled.documents)
-    for problem in labelled.problems:
+    for problem in labelled.problems[:_SHOWN]:
         print(f"{problem.place}: {problem.message}", file=sys.stderr)
+    if len(labelled.problems) > _SHOWN:
+        print(f"and {len(labelled.problems) - _SHOWN} more problems of labels", file=sys.stderr)
     return labelled
 
 
@@ -258,14 +260,12 @@ def _go_on(
 
     index = HybridIndex.open(bundle)
     documents = _documents(new, fields, chunking)
-    old = index.ids() - {document.doc_id for document in documents}
-    known = [*documents, *index.get(sorted(old))]
+    old = index.get(sorted(index.ids() - {document.doc_id for document in documents}))
+    known = [*documents, *old]
     n_known = len(known)
     labelled = _labels(*labels, known)
-    new_documents = [*documents, *known[n_known:]]
-    questions = labelled.questions
-    if splitting is not None:
-        new_documents, questions, _ = split_corpus(new_documents, questions, labelled.scores, chunking)
+    new_documents = split_corpus([*documents, *known[n_known:]], (), {}, splitting).documents
+    questions = split_corpus([*new_documents, *old], labelled.questions, {}, None).questions
     place = bundle.with_name(bundle.name + ".update") if work is None else work
     with _telling_what_is_kept(place), progress_bars() as progress:
         return continue_training(

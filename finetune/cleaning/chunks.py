@@ -9,7 +9,7 @@ from finetune.cleaning.labels import rename_grades
 from finetune.cleaning.normal import words
 from finetune.types import Question
 from hybridret.data.chunk import USUAL_CHUNKING, Chunking, chunk_documents
-from hybridret.types import Chunk, Document
+from hybridret.types import Document
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -32,26 +32,27 @@ def split_corpus(
     documents: Sequence[Document],
     questions: Iterable[Question],
     scores: Scores,
-    chunking: Chunking = USUAL_CHUNKING,
+    chunking: Chunking | None = USUAL_CHUNKING,
 ) -> SplitCorpus:
     """Splits long documents into the chunks that are indexed and trained on.
 
-    A label of a document that is split goes to one of its chunks: the one that holds the written answer, else the one
-    that shares most words with the question.
+    A label of a document that is split, here or before, goes to one of its chunks: the one that holds the written
+    answer, else the one that shares most words with the question.
 
     Args:
         documents: The corpus.
         questions: Labelled questions.
         scores: Soft labels by query id and document id.
-        chunking: The size of chunks, and how much neighbours share.
+        chunking: The size of chunks, and how much neighbours share; None: documents stay as they are, and labels go to
+            the chunks that are there already, as in folders of texts.
 
     Raises:
         InputError: A document that is split has a metadata field that its chunks need.
     """
-    texts = list(chunk_documents(documents, chunking=chunking))
+    texts = list(documents) if chunking is None else list(chunk_documents(documents, chunking=chunking))
     chunks: dict[str, list[Document]] = {}
     for text in texts:
-        if isinstance(text, Chunk) and text.parent is not None:
+        if text.parent is not None:
             chunks.setdefault(text.parent, []).append(text)
     given = list(questions)
     places = {each.query_id: _places(each, chunks) for each in given}

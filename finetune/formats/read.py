@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,12 +64,28 @@ def read_questions(
         CorpusError: A file is missing, of no known format, or holds records that cannot be used; the message names file
             and line of the first ones. ``lint`` tells all.
     """
+    documents = list(documents)
     labelled = _assemble(_parse(queries, qrels, answers, split), documents)
     if any(problem.fatal for problem in labelled.problems):
         raise CorpusError(first_errors(labelled.problems))
     if not labelled.questions:
         raise CorpusError(f"{queries} holds no labelled question")
+    if documents:
+        _check_known(queries, labelled, documents)
     return labelled
+
+
+def _check_known(queries: str | Path, labelled: LabelledSet, documents: Sequence[Document]) -> None:
+    """Refuses labels none of which names a document of the corpus."""
+    known = {document.doc_id for document in [*documents, *labelled.documents]}
+    known |= {document.parent for document in documents if document.parent is not None}
+    named = [name for question in labelled.questions for name in question.positives]
+    if not known.intersection(named):
+        raise CorpusError(
+            f"{queries}: none of its {len(labelled.questions)} labelled questions names a document of the corpus: they "
+            f"name {named[0]!r}, the corpus has {documents[0].doc_id!r}; --id-field says which field of the corpus is "
+            "the id"
+        )
 
 
 def lint(
@@ -200,18 +216,21 @@ class _Library:
         self._forms: dict[str, str] = {}
         self._ids: dict[str, str] = {}
         self._alike: dict[str, str | None] = {}
+        self._parents: set[str] = set()
         for document in documents:
             form = content_hash(normal_form(document.text))
             self._ids.setdefault(content_hash(exact_form(document.text)), document.doc_id)
             self._alike[form] = None if form in self._alike else document.doc_id
             self._forms[document.doc_id] = form
+            if document.parent is not None:
+                self._parents.add(document.parent)
         self._has_corpus = bool(self._ids)
 
     def find(self, passage: Passage, place: str, problems: list[Problem]) -> str:
         """The id of a passage's document."""
         name, text = passage
         if text is None:
-            if self._has_corpus and name not in self._forms:
+            if self._has_corpus and name not in self._forms and name not in self._parents:
                 problems.append(Problem(place, f"document {name!r} is not in the corpus", fatal=False))
             return str(name)
         key, form = content_hash(exact_form(text)), content_hash(normal_form(text))

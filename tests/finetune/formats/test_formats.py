@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from finetune.cleaning.chunks import split_corpus
 from finetune.formats import LabelledSet, lint, problems_text, read_questions
 from finetune.types import Question
 from hybridret.errors import CorpusError
-from hybridret.types import Document
+from hybridret.types import Chunk, Document
 
 TEXTS = {"cat": "Cats purr", "dog": "Dogs bark", "bee": "Bees hum"}
 CORPUS = [Document(name, text, {}) for name, text in TEXTS.items()]
@@ -285,3 +286,22 @@ def test_a_label_by_text_is_the_one_document_that_differs_in_case_and_punctuatio
     (added,) = read.documents
     assert added.text == "LS -L"
     assert [question.positives for question in read.questions] == [("purr",), (added.doc_id,), ("l",)]
+
+
+def test_labels_that_name_nothing_in_the_corpus_are_refused(write_jsonl: Write, tmp_path: Path) -> None:
+    folder = beir(write_jsonl, tmp_path)
+    others = [Document(str(at), text, {}) for at, text in enumerate(TEXTS.values())]
+    with pytest.raises(
+        CorpusError, match=r"none of its 2 labelled questions names a document .*'cat', the corpus has '0'"
+    ):
+        read_questions(folder, documents=others)
+
+
+def test_a_label_of_a_file_goes_to_its_chunk(write_jsonl: Write, tmp_path: Path) -> None:
+    texts = ["Dogs bark loudly", "Cats purr softly"]
+    chunks = [Chunk(f"cat#{at}", text, {"parent": "cat", "chunk": at}) for at, text in enumerate(texts)]
+    labelled = read_questions(beir(write_jsonl, tmp_path), documents=[*chunks, Document("bee", "Bees hum", {})])
+    assert [problem.message for problem in labelled.problems] == ["document 'dog' is not in the corpus"]
+    split = split_corpus([*chunks], [each._replace(text="who purrs") for each in labelled.questions], {}, None)
+    assert split.questions[0].positives == ("cat#1",)
+    assert split.documents == chunks
