@@ -195,7 +195,7 @@ def _query_twice(zoo: Path) -> None:
         (_without_judgements, r"zoo has no split test \(qrels/test.tsv\); there are none"),
         (_unknown_document, r"qrels/test.tsv:6: document 'unicorn' is not in the corpus"),
         (_unknown_query, r"qrels/test.tsv:6: query 'q9' is not in .*queries.jsonl"),
-        (_query_twice, r"queries.jsonl:5: query 'q1' is there twice"),
+        (_query_twice, r"queries.jsonl:5: query 'q1' is given twice"),
     ],
 )
 def test_bad_datasets_are_named_with_file_and_line(zoo: Path, spoil: Callable[[Path], None], message: str) -> None:
