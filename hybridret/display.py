@@ -232,7 +232,9 @@ def tell_facts(facts: Mapping[str, Any]) -> list[str]:
         told = "; ".join(f"before each {kind} stands {text!r}" for kind, text in prompts.items() if text)
         lines.append(f"Prompts: {told}.")
     if cut := facts["cut_by_window"]["documents"]:
-        lines.append(f"{cut:,} documents are longer than the model's window; --chunk would split them.")
+        lines.append(
+            f"{cut:,} documents are longer than the model's window; --chunk, or a smaller --chunk-size, helps."
+        )
     docid = facts["docid"]
     trained = docid is not None and docid["trained"]
     fusion = facts["fusion"]

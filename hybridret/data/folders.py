@@ -53,7 +53,10 @@ class ReadReport:
 
     def lines(self) -> list[str]:
         """The report for people: refused files first, the count last."""
-        shown = [f"refused: {reason}" for _, reason in self.refused[:_SHOWN]]
+        shown = [
+            f"refused: {reason}" if name in reason else f"refused: {name}: {reason}"
+            for name, reason in self.refused[:_SHOWN]
+        ]
         if len(self.refused) > _SHOWN:
             shown.append(f"refused: {len(self.refused) - _SHOWN} more")
         return [*shown, self.sentence()]

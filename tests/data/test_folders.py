@@ -216,7 +216,8 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
         read_corpus(str(tmp_path / "d.pdf"))
     report = read_files(str(tmp_path)).report
     assert [name for name, _ in report.refused] == ["d.pdf"]
-    assert "hybridret[files]" in report.refused[0][1]
+    assert report.lines()[0].startswith("refused: d.pdf: ")
+    assert "hybridret[files]" in report.lines()[0]
 
 
 def test_text_of_another_encoding_is_read_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
