@@ -105,7 +105,7 @@ class DocidModel(nn.Module):
         Returns:
             *Shape:* (n_rows, n_documents); zeros where a row's text was not lifted or a document lacks nothing.
         """
-        own = np.array([row.alteration for row in rows], dtype=np.int64)
+        own = np.array([row.altered_positive for row in rows], dtype=np.int64)
         lifted = np.flatnonzero(own >= 0)
         changes = queries.new_zeros((len(rows), len(documents)))
         if not len(lifted):

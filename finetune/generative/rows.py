@@ -37,8 +37,8 @@ class Row(NamedTuple):
         documents: *Shape:* (n,), int64, positions in the corpus; one of them is the target of a step.
         judged: *Shape:* (m,), int64, positions of documents that a teacher judged.
         labels: *Shape:* (m,), float32, its scores.
-        alteration: Position of the vector that is added to that of its only document, from which the text's own words
-            are taken out so; -1: the document is as it is.
+        altered_positive: Position of the vector that is added to that of its only document, from which the text's own
+            words are taken out so; -1: the document is as it is.
         is_labelled: Whether it is a question that was given, not made.
         weights: *Shape:* (n,), float64, how often each document is the target, by its grade; empty: all alike.
     """
@@ -47,7 +47,7 @@ class Row(NamedTuple):
     documents: IntArray
     judged: IntArray = _NOTHING
     labels: FloatArray = _NO_LABELS
-    alteration: int = -1
+    altered_positive: int = -1
     is_labelled: bool = False
     weights: ScoreArray = _ALIKE
 
